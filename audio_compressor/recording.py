@@ -1,0 +1,107 @@
+"""What a recording is: its directory name, its date, its fingerprint, and the one place where output names are made.
+
+A recording is a directory on the source. Its name is its partition key in Dagster and the stem of every file made from
+it, so a name that cannot be all of these is refused here, with a reason.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
+
+# A file name may be 255 bytes on every file system in use. The longest one made from a directory name is
+# ".{directory}_compressed_YYYYMMDD_HHMMSS.flac.part": 38 bytes more than the name itself.
+MAX_DIRECTORY_NAME_BYTES = 255 - len("._compressed_YYYYMMDD_HHMMSS.flac.part")
+
+_DATED = re.compile(r"^(?P<month>\d{2})-(?P<day>\d{2})-(?P<year>\d{2})(?:-(?P<take>\d{2}))?$")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Size and modification time of a source file: equal fingerprints mean that it has not changed.
+
+    SFTP version 3 gives whole seconds (draft-ietf-secsh-filexfer-02, section 5).
+    """
+
+    size_bytes: int
+    modified_at_seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.size_bytes}-{self.modified_at_seconds}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Fingerprint":
+        """The inverse of ``str``. Raises ValueError for anything else."""
+        size_bytes, modified_at_seconds = text.split("-", maxsplit=1)
+        return cls(int(size_bytes), int(modified_at_seconds))
+
+    @property
+    def modified_at(self) -> datetime:
+        return datetime.fromtimestamp(self.modified_at_seconds, UTC)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One directory on the source and its audio file as it was last seen there."""
+
+    directory: str
+    fingerprint: Fingerprint
+
+
+def why_unusable(directory: str) -> str | None:
+    """The reason why a directory name cannot be a recording, or None when it can.
+
+    Commas and ``...`` are how Dagster writes lists and ranges of partition keys; control characters break its UI and
+    every terminal; a separator or a leading dot would lead out of the destination or hide the result there.
+    """
+    if not directory:
+        return "the name is empty"
+    if "/" in directory or "\\" in directory:
+        return "the name holds a path separator"
+    if directory.startswith("."):
+        return "the name starts with a dot"
+    if directory != directory.strip():
+        return "the name starts or ends with white space"
+    if "," in directory or "..." in directory:
+        return "the name holds a comma or '...', which Dagster keeps for lists and ranges"
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in directory):
+        return "the name holds control or invisible characters"
+    if len(directory.encode()) > MAX_DIRECTORY_NAME_BYTES:
+        return f"the name is longer than {MAX_DIRECTORY_NAME_BYTES} bytes"
+    return None
+
+
+def recorded_on(directory: str) -> date | None:
+    """The date in a name such as ``10-17-25`` or ``10-17-25-01`` (month-day-year, take), or None."""
+    match = _DATED.match(directory)
+    if not match:
+        return None
+    try:
+        return date(2000 + int(match["year"]), int(match["month"]), int(match["day"]))
+    except ValueError:
+        return None
+
+
+def chronological(directory: str) -> tuple[date, str]:
+    """Sort key: by date, then take; names without a date come last, by name."""
+    return (recorded_on(directory) or date.max, directory)
+
+
+def compressed_name(directory: str, extension: str) -> str:
+    return f"{directory}_compressed.{extension}"
+
+
+def metadata_name(directory: str) -> str:
+    return f"{directory}_meta.xml"
+
+
+def timestamped(name: str, at: datetime) -> str:
+    """The name of a duplicate: ``x_compressed.wav`` becomes ``x_compressed_20251104_214530.wav`` (UTC)."""
+    path = PurePosixPath(name)
+    return f"{path.stem}_{at.astimezone(UTC):%Y%m%d_%H%M%S}{path.suffix}"
+
+
+def part_name(name: str) -> str:
+    """What a file is called while it is being written; never mistaken for a result, safe to delete."""
+    return f".{name}.part"

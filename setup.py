@@ -1,0 +1,51 @@
+"""Packaging of Audio Compressor; the settings of the development tools are in pyproject.toml."""
+
+from setuptools import find_packages, setup
+
+# asyncssh is the embedded SFTP server of the demo and of the tests: it speaks the server side of
+# the protocol that paramiko, our client, only offers as building blocks.
+DEMO = ["asyncssh>=2.21,<3"]
+DEVELOPMENT = [
+    *DEMO,
+    "boto3-stubs[s3,secretsmanager]",
+    "hypothesis>=6.100",
+    "moto[s3,secretsmanager]>=5.1",
+    "mypy>=1.15",
+    "pandas-stubs",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "ruff>=0.11",
+    "types-croniter",
+    "types-defusedxml",
+    "types-paramiko",
+]
+
+setup(
+    name="audio-compressor",
+    version="0.1.0",
+    description="Turns recordings that land on an SFTP server into what people keep, as Dagster assets",
+    python_requires=">=3.11",
+    packages=find_packages(include=["audio_compressor", "audio_compressor.*"]),
+    package_data={"audio_compressor": ["py.typed", "demo/clips/*"]},
+    install_requires=[
+        "boto3>=1.36",
+        "click>=8.1",  # the command line; Dagster brings it
+        "croniter>=6",  # the dialect of cron that Dagster schedules speak
+        "dagster>=1.13.27,<1.14",
+        "dagster-k8s",
+        "dagster-postgres",
+        "dagster-webserver",
+        "defusedxml>=0.7.1",  # Meta.xml comes from outside
+        "imageio-ffmpeg>=0.6",  # a static FFmpeg inside a wheel: no system package is needed
+        "matplotlib>=3.9",
+        "pandas>=2.2",
+        "paramiko>=4",
+        "pydantic-settings>=2.7",
+        "python-dotenv>=1.0",  # the command reads the same .env that `dagster dev` reads
+        "rich>=13.9",
+        "tenacity>=9",
+    ],
+    extras_require={"demo": DEMO, "dev": DEVELOPMENT},
+    entry_points={"console_scripts": ["audio-compressor = audio_compressor.cli.main:main"]},
+)
