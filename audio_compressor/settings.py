@@ -151,7 +151,7 @@ class Settings(_Environment):
     )
     temp_dir: Path = setting(
         "Running", Path("/tmp/audio-processing"), "Staging space; each run uses and removes its own part"
-    )  # noqa: S108
+    )
     log_level: LogLevel = setting("Running", "INFO", "Least severe messages that are logged")
     schedule: str = setting("Running", "0 2 * * *", "When the nightly schedule runs (cron)")
     schedule_timezone: str = setting("Running", "UTC", "Time zone of `SCHEDULE`, such as `Europe/Berlin`")
