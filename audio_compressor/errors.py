@@ -16,7 +16,8 @@ them catches a paramiko, boto3 or FFmpeg error.
     │   │   ├── NotAudioError       nothing that FFmpeg can decode
     │   │   ├── EncodingError       FFmpeg ended with an error, or was stopped by its time limit
     │   │   └── VerificationError   the output is not what it should be
-    │   └── FfmpegMissingError      no binary to run
+    │   ├── FfmpegMissingError      no binary to run
+    │   └── ManifestError           an old manifest or report is not what it should be; lists every problem
     ├── TransientError
     │   ├── ConnectionLostError     refused, dropped, or the name did not resolve
     │   ├── TimedOutError           connected, but silent for too long
@@ -27,6 +28,7 @@ them catches a paramiko, boto3 or FFmpeg error.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 
 class AudioCompressorError(Exception):
@@ -83,11 +85,25 @@ class EncodingError(AudioError):
 
 
 class VerificationError(AudioError):
-    """The output does not decode to the end, or its duration is not the source's."""
+    """The output does not decode to the end, or its duration is not the source's; ``check`` names which."""
+
+    def __init__(self, message: str, *, check: Literal["decodes_to_end", "duration_matches"]) -> None:
+        self.check = check
+        super().__init__(message)
 
 
 class FfmpegMissingError(PermanentError):
     """There is no FFmpeg to run."""
+
+
+class ManifestError(PermanentError):
+    """A manifest or report cannot be read. ``problems`` holds one sentence for each entry at fault."""
+
+    def __init__(self, summary: str, problems: Sequence[str] = ()) -> None:
+        self.problems = tuple(problems)
+        shown = [f"  - {problem}" for problem in self.problems[:50]]
+        more = [f"  - and {len(self.problems) - 50} more"] if len(self.problems) > 50 else []
+        super().__init__("\n".join([summary, *shown, *more]))
 
 
 class ConnectionLostError(TransientError):

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 # ".{directory}_compressed_YYYYMMDD_HHMMSS.flac.part": 38 bytes more than the name itself.
 MAX_DIRECTORY_NAME_BYTES = 255 - len("._compressed_YYYYMMDD_HHMMSS.flac.part")
 
+_OUTPUT = re.compile(r"^(?P<directory>.+)_(?:compressed(?:_\d{8}_\d{6})?\.\w+|meta(?:_\d{8}_\d{6})?\.xml)$", re.DOTALL)
 _DATED = re.compile(r"^(?P<month>\d{2})-(?P<day>\d{2})-(?P<year>\d{2})(?:-(?P<take>\d{2}))?$")
 
 
@@ -72,6 +73,11 @@ def why_unusable(directory: str) -> str | None:
     return None
 
 
+def too_large(size_bytes: int, max_file_size_bytes: int) -> str:
+    """The reason why a recording of this size is skipped."""
+    return f"{size_bytes / 1e6:,.1f} MB is larger than MAX_FILE_SIZE_MB ({max_file_size_bytes / 1e6:,.0f})"
+
+
 def recorded_on(directory: str) -> date | None:
     """The date in a name such as ``10-17-25`` or ``10-17-25-01`` (month-day-year, take), or None."""
     match = _DATED.match(directory)
@@ -100,6 +106,12 @@ def timestamped(name: str, at: datetime) -> str:
     """The name of a duplicate: ``x_compressed.wav`` becomes ``x_compressed_20251104_214530.wav`` (UTC)."""
     path = PurePosixPath(name)
     return f"{path.stem}_{at.astimezone(UTC):%Y%m%d_%H%M%S}{path.suffix}"
+
+
+def directory_of(name: str) -> str | None:
+    """The directory that an output name, timestamped or not, was made from; None for any other name."""
+    match = _OUTPUT.match(name)
+    return match["directory"] if match else None
 
 
 def part_name(name: str) -> str:

@@ -1,0 +1,180 @@
+"""From a source file to a verified, small copy of it: the passes in their order. Either all of it, or no file."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_compressor.audio.encode import Encoder, SourceLevels
+from audio_compressor.audio.ffmpeg import Ffmpeg
+from audio_compressor.audio.levels import Levels
+from audio_compressor.audio.mixdown import Mixdown, choose_mixdown, plain_mixdown
+from audio_compressor.audio.probe import Source, probe_source
+from audio_compressor.audio.profiles import Profile
+from audio_compressor.audio.verify import verify_output
+from audio_compressor.errors import NotAudioError
+from audio_compressor.local_files import sha256_of
+from audio_compressor.processes import ChildProcesses
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """How long one pass of FFmpeg may take, by the size of its input.
+
+    A healthy machine needs 0.1 s for each MB of WAV (Opus), and 5 s for each MB of a source that is Opus itself.
+    """
+
+    base_seconds: float = 120.0
+    seconds_per_mb: float = 20.0
+
+    def seconds(self, size_bytes: int) -> float:
+        return self.base_seconds + self.seconds_per_mb * size_bytes / 1_000_000
+
+
+DEFAULT_TIME_LIMIT = TimeLimit()
+# A few samples are no recording, and after resampling there may be none left of them.
+MIN_DURATION_SECONDS = 0.010
+
+
+@dataclass(frozen=True)
+class SourceAudio:
+    """What the source turned out to be; ``levels`` has one entry for each channel.
+
+    ``repair`` says what was wrong with the file and how it was read. ``cancellation_db`` is how far an equal mix of the
+    channels lies below that of unrelated ones (over 6: opposite phase; None: there is only one channel).
+    """
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_seconds: float
+    levels: tuple[Levels, ...]
+    repair: str | None
+    cancellation_db: float | None
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A verified output and all that is known about it.
+
+    ``bitrate_kbps`` is what was achieved. ``sample_rate_hz`` is what was encoded (Opus always decodes at 48 kHz).
+    ``levels`` are of all output channels together; ``gain_db`` is 0 unless a float source was turned down.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_seconds: float
+    bitrate_kbps: float
+    levels: Levels
+    source: SourceAudio
+    mixdown: str
+    gain_db: float
+    ffmpeg_version: str
+    ffmpeg_command: str
+    waveform_png: bytes
+    encoding_seconds: float
+
+
+def compress(
+    source: Path,
+    destination: Path,
+    profile: Profile,
+    *,
+    ffmpeg: Ffmpeg,
+    children: ChildProcesses,
+    time_limit: TimeLimit = DEFAULT_TIME_LIMIT,
+) -> Compression:
+    """Encode ``source`` to ``destination`` (a staging path; what is there is replaced) and verify it.
+
+    Raises:
+        NotAudioError: the source holds no sound.
+        EncodingError: FFmpeg failed or reached its time limit.
+        VerificationError: the output is not what it should be.
+        OutOfSpaceError, FfmpegMissingError, CancelledError: see `Ffmpeg.run`.
+    In every one of these cases, and in any other, there is no file at ``destination`` afterwards.
+    """
+    ffmpeg.require_encoder(profile.encoder)
+    try:
+        return _compress(source, destination, profile, ffmpeg, children, time_limit)
+    except BaseException:
+        destination.unlink(missing_ok=True)
+        raise
+
+
+def _compress(
+    path: Path, destination: Path, profile: Profile, ffmpeg: Ffmpeg, children: ChildProcesses, time_limit: TimeLimit
+) -> Compression:
+    started = time.perf_counter()
+    source = probe_source(path, ffmpeg=ffmpeg, children=children, timeout_seconds=time_limit.base_seconds)
+    timeout_seconds = time_limit.seconds(source.size_bytes)
+    encoder = Encoder(source, destination, profile, ffmpeg, children, timeout_seconds)
+    measured, mixdown, gain_db, command = _encode(encoder)
+    duration_seconds = measured.duration_seconds(source.stream.sample_rate_hz)
+    if duration_seconds < MIN_DURATION_SECONDS:
+        raise NotAudioError(f"{path.name} lasts only {duration_seconds * 1000:.1f} ms; record or copy it again")
+    verified = verify_output(
+        destination, duration_seconds, profile, ffmpeg=ffmpeg, children=children, timeout_seconds=timeout_seconds
+    )
+    size_bytes = destination.stat().st_size
+    return Compression(
+        path=destination,
+        size_bytes=size_bytes,
+        sha256=sha256_of(destination),
+        codec=profile.codec,
+        sample_rate_hz=profile.sample_rate_hz,
+        channels=profile.channels,
+        duration_seconds=verified.duration_seconds,
+        bitrate_kbps=size_bytes * 8 / verified.duration_seconds / 1000,
+        levels=verified.levels,
+        source=_source_audio(source, measured, duration_seconds),
+        mixdown=_sentence(mixdown, gain_db),
+        gain_db=gain_db,
+        ffmpeg_version=ffmpeg.version,
+        ffmpeg_command=command,
+        waveform_png=verified.waveform_png,
+        encoding_seconds=time.perf_counter() - started,
+    )
+
+
+def _encode(encoder: Encoder) -> tuple[SourceLevels, Mixdown, float, str]:
+    """Encode as if nothing were wrong, measuring; then again where the figures say that something is."""
+    stream, profile = encoder.source.stream, encoder.profile
+    plain = plain_mixdown(stream.channels, profile.channels)
+    measured, command = encoder.encode_and_measure(plain)
+    mixdown = choose_mixdown(measured.channels, measured.cancellation_db, profile.channels)
+    # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
+    may_be_hot = stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
+    gain_db = encoder.gain_to_full_scale(mixdown) if may_be_hot else 0.0
+    if mixdown.weights != plain.weights or gain_db:
+        logger.info("%s: encoding again, %s", encoder.source.path.name, _sentence(mixdown, gain_db))
+        command = encoder.encode(mixdown, gain_db)
+    return measured, mixdown, gain_db, command
+
+
+def _sentence(mixdown: Mixdown, gain_db: float) -> str:
+    if not gain_db:
+        return mixdown.reason
+    return f"{mixdown.reason}; turned down by {-gain_db:.1f} dB, for the float source goes over full scale"
+
+
+def _source_audio(source: Source, measured: SourceLevels, duration_seconds: float) -> SourceAudio:
+    repairs = [source.repair] if source.repair else []
+    if measured.problems:
+        repairs.append(
+            f"FFmpeg met {len(measured.problems)} error(s) while decoding, the first: {measured.problems[0]}"
+        )
+    return SourceAudio(
+        codec=source.stream.codec,
+        sample_rate_hz=source.stream.sample_rate_hz,
+        channels=source.stream.channels,
+        duration_seconds=duration_seconds,
+        levels=measured.channels,
+        repair="; ".join(repairs) or None,
+        cancellation_db=measured.cancellation_db,
+    )

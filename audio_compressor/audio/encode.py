@@ -1,0 +1,102 @@
+"""The FFmpeg passes over a source: encode it while measuring each of its channels, and find the true peak of a mix."""
+
+import math
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, problems
+from audio_compressor.audio.levels import Levels, cancellation_db, parse_volumedetect
+from audio_compressor.audio.mixdown import Mixdown, equal_mix
+from audio_compressor.audio.probe import Source
+from audio_compressor.audio.profiles import Profile
+from audio_compressor.errors import NotAudioError
+from audio_compressor.processes import ChildProcesses
+
+# What is left below full scale when a source is turned down: codecs overshoot (EBU R 128 asks for at most -1 dBTP).
+_HEADROOM_DB = 1.0
+_PEAK = re.compile(r"Peak level dB: (?P<peak>\S+)")
+
+
+@dataclass(frozen=True)
+class SourceLevels:
+    """What was measured at the source's rate: each channel, and how far their mix cancels out (None: one channel)."""
+
+    channels: tuple[Levels, ...]
+    cancellation_db: float | None
+    problems: tuple[str, ...]
+
+    def duration_seconds(self, sample_rate_hz: int) -> float:
+        return self.channels[0].samples / sample_rate_hz
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Runs the passes over one source."""
+
+    source: Source
+    destination: Path
+    profile: Profile
+    ffmpeg: Ffmpeg
+    children: ChildProcesses
+    timeout_seconds: float
+
+    def encode_and_measure(self, mixdown: Mixdown) -> tuple[SourceLevels, str]:
+        """Encode in one pass that also measures; returns the command as well.
+
+        One pass over 652 s of stereo took 0.27 s of CPU with these branches and 0.22 s without; astats takes 0.9 s.
+        """
+        channels = self.source.stream.channels
+        taps = [f"pan=mono|c0=c{index}" for index in range(channels)]
+        if channels > 1:
+            taps.append(equal_mix(channels))
+        labels = [f"[tap{index}]" for index in range(len(taps))]
+        branches = [f"{label}{tap},volumedetect,anullsink" for label, tap in zip(labels, taps, strict=True)]
+        split = f"[0:a:0]asplit={len(taps) + 1}[mix]{''.join(labels)}"
+        stderr, command = self._encode(";".join([split, f"[mix]{self._mix(mixdown)}[out]", *branches]))
+        measured = parse_volumedetect(stderr)
+        if not measured or not measured[0].samples:
+            raise NotAudioError(f"{self.source.path.name} holds no sound: not one sample could be decoded")
+        each = measured[:channels]
+        cancelled = cancellation_db(each, measured[channels]) if channels > 1 else None
+        return SourceLevels(each, cancelled, problems(stderr)), command
+
+    def encode(self, mixdown: Mixdown, gain_db: float) -> str:
+        """Encode, turned up or down by ``gain_db``; returns the command."""
+        gain = f",volume={gain_db:.1f}dB" if gain_db else ""
+        _, command = self._encode(f"[0:a:0]{self._mix(mixdown)}{gain}[out]")
+        return command
+
+    def gain_to_full_scale(self, mixdown: Mixdown) -> float:
+        """0, or how many dB down the mix of a float source has to go so that no sample is over full scale.
+
+        Measured after resampling, which may raise peaks. Samples that are no numbers (NaN, infinity) cannot be saved.
+        """
+        graph = f"[0:a:0]{self._mix(mixdown)},aformat=sample_fmts=flt,astats=measure_perchannel=none[out]"
+        arguments = (*self.source.input_arguments, "-filter_complex", graph, "-map", "[out]", "-f", "null", "-")
+        finished = self._run(arguments)
+        peaks = [float(match["peak"]) for match in _PEAK.finditer(finished)]
+        peak_dbfs = max(peaks, default=0.0)
+        if not math.isfinite(peak_dbfs) or peak_dbfs <= 0:
+            return 0.0
+        return -math.ceil((peak_dbfs + _HEADROOM_DB) * 10) / 10
+
+    def _mix(self, mixdown: Mixdown) -> str:
+        return mixdown.filters(self.source.stream.layout, self.profile.sample_rate_hz)
+
+    def _encode(self, graph: str) -> tuple[str, str]:
+        output = file_url(self.destination)
+        arguments = (
+            *self.source.input_arguments,
+            *("-filter_complex", graph, "-map", "[out]"),
+            *self.profile.encoder_arguments(),
+            output,
+        )
+        # People want to repeat it with their own files, so it is told without the staging directories.
+        names = {file_url(self.source.path): self.source.path.name, output: self.destination.name}
+        command = shlex.join(["ffmpeg", *(names.get(argument, argument) for argument in arguments)])
+        return self._run(arguments), command
+
+    def _run(self, arguments: tuple[str, ...]) -> str:
+        return self.ffmpeg.run(arguments, children=self.children, timeout_seconds=self.timeout_seconds).stderr

@@ -1,0 +1,165 @@
+"""The FFmpeg binary: finding it, asking what it can do, and running it safely.
+
+Every file name reaches FFmpeg as an absolute ``file:`` URL behind a protocol and a format whitelist, so that no name is
+taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would).
+"""
+
+import logging
+import re
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from audio_compressor.errors import EncodingError, FfmpegMissingError, OutOfSpaceError, TimedOutError
+from audio_compressor.processes import ChildProcesses, Finished
+
+logger = logging.getLogger(__name__)
+
+# Containers that hold sound and name no other file; the raw PCM ones are for headers that cannot be read (see wav.py).
+_FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,u8,s16le,s24le,s32le,f32le,f64le"
+_ASKING_SECONDS = 30.0
+_TAIL_LINES = 5
+# "[wav @ 0x55ef13aead80] [error] text" and "[error] text": what `-loglevel level+info` makes of a line.
+_LOG_LINE = re.compile(r"^(?:\[[^]]* @ [^]]*] )?\[(?P<level>\w+)] (?P<text>.*)$")
+_PROBLEM_LEVELS = {"panic", "fatal", "error"}
+# What FFmpeg adds after the line that says why.
+_NOISE = re.compile(
+    r"^(Error opening (input|output) files?[: ]|Task finished|Terminating thread|Nothing was written|Conv)"
+)
+_OPENING = re.compile(r"^Error opening (input|output): ")
+
+
+@dataclass(frozen=True)
+class Ffmpeg:
+    """One FFmpeg binary; ``version`` is what it calls itself."""
+
+    binary: Path
+    version: str
+
+    def run(
+        self, arguments: Sequence[str], *, children: ChildProcesses, timeout_seconds: float, check: bool = True
+    ) -> Finished:
+        """Run FFmpeg; with ``check=False`` an exit code other than 0 is left to the caller.
+
+        Raises:
+            EncodingError: it ended with an error (with the last lines it printed), or reached the time limit.
+            OutOfSpaceError: the disk it writes to is full.
+            CancelledError: the children are being killed.
+            FfmpegMissingError: the binary cannot be started any more.
+        """
+        argv = [str(self.binary), *_GLOBAL_OPTIONS, *arguments]
+        logger.debug("Running %s", argv)
+        try:
+            finished = children.run(argv, timeout_seconds=timeout_seconds)
+        except TimedOutError as error:
+            raise EncodingError(
+                f"FFmpeg was stopped after its time limit of {timeout_seconds:.0f} s; "
+                "the file may be damaged, or the machine overloaded"
+            ) from error
+        except OSError as error:
+            raise FfmpegMissingError(f"{self.binary} cannot be started: {error.strerror or error}") from error
+        if finished.returncode and "No space left on device" in finished.stderr:
+            raise OutOfSpaceError("FFmpeg found no space left on the device while writing; free some or move TEMP_DIR")
+        if finished.returncode and check:
+            raise EncodingError(f"FFmpeg {ending(finished.returncode)}: {tail(finished.stderr)}")
+        return finished
+
+    def require_encoder(self, encoder: str) -> None:
+        """Ask the binary for its encoders. Raises FfmpegMissingError when ``encoder`` is not among them."""
+        if encoder not in _encoders(self.binary):
+            raise FfmpegMissingError(
+                f"{self.binary} (FFmpeg {self.version}) was built without the encoder {encoder}; "
+                "choose another AUDIO_FORMAT, or leave FFMPEG_BINARY empty to use the one that imageio-ffmpeg ships"
+            )
+
+
+_GLOBAL_OPTIONS = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-y")
+
+
+def find_ffmpeg(configured: str = "") -> Ffmpeg:
+    """The configured binary (path or name), else the one imageio-ffmpeg ships, else ``ffmpeg`` on the path.
+
+    Raises:
+        FfmpegMissingError: there is none, or it does not answer when asked for its version.
+    """
+    binary = _locate(configured)
+    words = _ask(binary, "-version").split(maxsplit=3)
+    if words[:2] != ["ffmpeg", "version"] or len(words) < 3:
+        raise FfmpegMissingError(f"{binary} does not answer like FFmpeg when asked for its version")
+    return Ffmpeg(binary, words[2])
+
+
+def input_arguments(path: Path, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """How to name an input file; ``options`` are for its demuxer."""
+    return ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *options, "-i", file_url(path))
+
+
+def file_url(path: Path) -> str:
+    return f"file:{path.absolute()}"
+
+
+def problems(stderr: str) -> tuple[str, ...]:
+    """The texts of the lines that FFmpeg printed as errors."""
+    return tuple(text for level, text in log_lines(stderr) if level in _PROBLEM_LEVELS)
+
+
+def log_lines(stderr: str) -> list[tuple[str, str]]:
+    """Each line's level and text, without addresses in memory; the level is empty for a line that has none."""
+    matches = ((line.strip(), _LOG_LINE.match(line.strip())) for line in stderr.splitlines())
+    return [(match["level"], match["text"].strip()) if match else ("", line) for line, match in matches if line]
+
+
+def tail(stderr: str) -> str:
+    """The last lines worth reading, as one line: the errors if it printed any, else the end."""
+    texts = list(problems(stderr)) or [text for _, text in log_lines(stderr)]
+    telling = [_OPENING.sub("", text) for text in texts if not _NOISE.match(text)] or texts
+    return " | ".join(dict.fromkeys(telling[-_TAIL_LINES:])) or "it printed nothing"
+
+
+def ending(returncode: int) -> str:
+    """In words how a process ended."""
+    if returncode < 0:
+        return f"was killed by {signal.Signals(-returncode).name} (out of memory?)"
+    return f"ended with exit code {returncode}"
+
+
+def _locate(configured: str) -> Path:
+    if configured:
+        found = shutil.which(configured)
+        if found is None:
+            raise FfmpegMissingError(
+                f"FFMPEG_BINARY is '{configured}', which is no executable file and no command on the path; "
+                "leave it empty to use the FFmpeg that imageio-ffmpeg ships"
+            )
+        return Path(found).absolute()
+    try:
+        return Path(imageio_ffmpeg.get_ffmpeg_exe()).absolute()
+    except RuntimeError:  # a platform for which the wheel ships none
+        found = shutil.which("ffmpeg")
+    if found is None:
+        raise FfmpegMissingError("There is no FFmpeg: install imageio-ffmpeg or ffmpeg, or set FFMPEG_BINARY")
+    return Path(found).absolute()
+
+
+def _ask(binary: Path, question: str) -> str:
+    try:
+        finished = ChildProcesses().run([str(binary), "-hide_banner", question], timeout_seconds=_ASKING_SECONDS)
+    except (OSError, TimedOutError) as error:
+        raise FfmpegMissingError(f"{binary} does not run as FFmpeg ({error}); check FFMPEG_BINARY") from error
+    if finished.returncode:
+        raise FfmpegMissingError(
+            f"{binary} {question} {ending(finished.returncode)} ({tail(finished.stderr)}); check FFMPEG_BINARY"
+        )
+    return finished.stdout.decode(errors="replace")
+
+
+@lru_cache(maxsize=8)
+def _encoders(binary: Path) -> frozenset[str]:
+    # " A....D libopus              libopus Opus (codec opus)"
+    rows = (line.split() for line in _ask(binary, "-encoders").splitlines())
+    return frozenset(row[1] for row in rows if len(row) > 1 and row[0].startswith("A"))

@@ -1,0 +1,120 @@
+"""Which channels of the source go into which channel of the output, and why: a pure decision on measured levels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio_compressor.audio.levels import CANCELLATION_DB, Levels, dead_channels
+
+Weights = tuple[tuple[float, ...], ...]
+
+_PLAIN_LAYOUTS = {1: "mono", 2: "stereo"}
+
+
+@dataclass(frozen=True)
+class Mixdown:
+    """One row of weights for each output channel, one weight for each source channel; ``reason`` is a sentence."""
+
+    weights: Weights
+    reason: str
+
+    def filters(self, source_layout: str, sample_rate_hz: int) -> str:
+        """The FFmpeg filters that mix and resample. ``source_layout`` is FFmpeg's name of the source's layout.
+
+        The plain average of stereo is left to FFmpeg's resampler: bit for bit what `-ac 1` gives. `rematrix_maxval`
+        keeps it an average on the way to a float encoder too, where FFmpeg would add 3 dB and might clip.
+        """
+        channels = len(self.weights[0])
+        if source_layout == _PLAIN_LAYOUTS.get(channels):
+            if self.weights == _identity(channels):
+                return f"aresample={sample_rate_hz}"
+            if self.weights == _average(2):
+                return f"aresample={sample_rate_hz}:rematrix_maxval=1,aformat=channel_layouts=mono"
+        if self.weights == _identity(channels) and channels > 1:
+            # Two channels that are not left and right by their speaker mask; pan refuses to rename them.
+            return f"channelmap=0|1:{_PLAIN_LAYOUTS[channels]},aresample={sample_rate_hz}"
+        return f"{pan(self.weights)},aresample={sample_rate_hz}"
+
+
+def pan(weights: Weights) -> str:
+    """FFmpeg's pan filter for these weights."""
+    rows = (
+        f"c{row_index}=" + "+".join(f"{weight:.9g}*c{index}" for index, weight in enumerate(row) if weight)
+        for row_index, row in enumerate(weights)
+    )
+    return f"pan={_PLAIN_LAYOUTS[len(weights)]}|" + "|".join(rows)
+
+
+def equal_mix(channels: int) -> str:
+    """FFmpeg's filter for the mean of all channels."""
+    return pan(_average(channels))
+
+
+def plain_mixdown(source_channels: int, channels: int) -> Mixdown:
+    """What is done when nothing is wrong with any channel.
+
+    More than two channels are mixed with equal weights: FFmpeg's own way weighs them by speaker positions and drops the
+    fourth of six as the bass channel, but the channels of a recorder are microphones.
+    """
+    if source_channels == channels:
+        return Mixdown(_identity(channels), "every channel as it is")
+    if source_channels == 1:
+        return Mixdown(((1.0,),) * channels, "the one channel of the source on both sides")
+    if channels == 1:
+        return Mixdown(
+            _average(source_channels),
+            "the mean of " + ("both channels" if source_channels == 2 else f"all {source_channels} channels"),
+        )
+    sides = tuple(_mean_of(range(side, source_channels, 2), source_channels) for side in (0, 1))
+    return Mixdown(sides, f"odd channels of {source_channels} on the left, even ones on the right, equal weights")
+
+
+def choose_mixdown(levels: Sequence[Levels], cancellation_db: float | None, channels: int) -> Mixdown:
+    """Decide on the levels of each source channel, and on how much their mix cancels out (dB; None: not mixed).
+
+    Only a mix to mono needs a decision: silent channels are left out of it (a mean with silence loses 6 dB for two
+    channels), and of channels that cancel each other out only the loudest is taken.
+    """
+    plain = plain_mixdown(len(levels), channels)
+    if channels != 1 or len(levels) == 1:
+        return plain
+    if cancellation_db is not None and cancellation_db > CANCELLATION_DB:
+        loudest = max(range(len(levels)), key=lambda index: levels[index].rms_dbfs)
+        return Mixdown(
+            (_mean_of([loudest], len(levels)),),
+            f"channel {loudest + 1} alone, the loudest: the channels are in opposite phase and "
+            f"their mix would be {cancellation_db:.0f} dB too quiet",
+        )
+    dead = dead_channels(levels)
+    if dead:
+        live = [index for index in range(len(levels)) if index not in dead]
+        return Mixdown(
+            (_mean_of(live, len(levels)),),
+            f"{_named(live)} {'alone' if len(live) == 1 else 'in equal parts'}: {_named(dead)} "
+            f"{'holds' if len(dead) == 1 else 'hold'} no signal ({_loudest_of(dead, levels)})",
+        )
+    return plain
+
+
+def _named(indexes: Sequence[int]) -> str:
+    numbers = [str(index + 1) for index in indexes]
+    if len(numbers) == 1:
+        return f"channel {numbers[0]}"
+    return f"channels {', '.join(numbers[:-1])} and {numbers[-1]}"
+
+
+def _loudest_of(indexes: Sequence[int], levels: Sequence[Levels]) -> str:
+    if all(levels[index].is_digital_silence for index in indexes):
+        return "digital silence"
+    return f"{max(levels[index].rms_dbfs for index in indexes):.1f} dBFS at most"
+
+
+def _identity(channels: int) -> Weights:
+    return tuple(_mean_of([index], channels) for index in range(channels))
+
+
+def _average(channels: int) -> Weights:
+    return (_mean_of(range(channels), channels),)
+
+
+def _mean_of(indexes: Sequence[int], channels: int) -> tuple[float, ...]:
+    return tuple(1 / len(indexes) if index in indexes else 0.0 for index in range(channels))

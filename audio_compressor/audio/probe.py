@@ -1,0 +1,94 @@
+"""What is in a source file: codec, rate, channels, sample format, found by decoding its first sample.
+
+The wheel ships no ffprobe, and a header is a promise; FFmpeg's ashowinfo tells what really comes out of the decoder.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_compressor.audio.ffmpeg import Ffmpeg, input_arguments, log_lines, tail
+from audio_compressor.audio.wav import inspect_wav
+from audio_compressor.errors import NotAudioError
+from audio_compressor.processes import ChildProcesses
+
+# ashowinfo: "n:0 pts:0 pts_time:0 fmt:s16 channels:1 chlayout:mono rate:16000 nb_samples:1 ..."
+_FRAME = re.compile(r"fmt:(?P<format>\S+) channels:(?P<channels>\d+) chlayout:(?P<layout>.+?) rate:(?P<rate>\d+) ")
+_STREAM = re.compile(r"Stream #0:\d+.*?: Audio: (?P<codec>\w+)")
+# Filter text that makes ashowinfo print one line and costs nothing after it.
+FIRST_SAMPLE = "atrim=end_sample=1,ashowinfo"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What FFmpeg decodes: ``layout`` and ``sample_format`` are FFmpeg's names, such as ``stereo`` and ``fltp``."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    layout: str
+    sample_format: str
+
+    @property
+    def is_float(self) -> bool:
+        return self.sample_format.startswith(("flt", "dbl"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source file that decodes: how to give it to FFmpeg, and what was wrong with its header."""
+
+    path: Path
+    size_bytes: int
+    stream: Stream
+    input_arguments: tuple[str, ...]
+    repair: str | None
+
+
+def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float) -> Source:
+    """Look into a source file.
+
+    Raises:
+        NotAudioError: it is empty, or FFmpeg finds no sound in it.
+        EncodingError: the time limit was reached.
+    """
+    size_bytes = _size(path)
+    header = inspect_wav(path)
+    if header is not None and header.actual_data_bytes == 0:
+        raise NotAudioError(f"{path.name} is a WAV file with a header but no sound; record or copy it again")
+    arguments = input_arguments(path, header.input_options if header else ())
+    finished = ffmpeg.run(
+        (*arguments, "-map", "0:a:0", "-af", FIRST_SAMPLE, "-f", "null", "-"),
+        children=children,
+        timeout_seconds=timeout_seconds,
+        check=False,
+    )
+    stream = parse_stream(finished.stderr)
+    if stream is None:
+        raise NotAudioError(
+            f"{path.name} ({size_bytes} bytes) holds no sound that FFmpeg can read: {tail(finished.stderr)}; "
+            "check that it is an audio file and arrived whole"
+        )
+    if any("misdetection possible" in text for _, text in log_lines(finished.stderr)):
+        raise NotAudioError(f"{path.name} ({size_bytes} bytes) only looks like audio by chance; check what it is")
+    return Source(path, size_bytes, stream, arguments, header.repair if header else None)
+
+
+def parse_stream(stderr: str) -> Stream | None:
+    """What FFmpeg printed about the first audio stream; None when no sample came out of it."""
+    frame, stream = _FRAME.search(stderr), _STREAM.search(stderr)
+    if frame is None or stream is None:
+        return None
+    return Stream(stream["codec"], int(frame["rate"]), int(frame["channels"]), frame["layout"], frame["format"])
+
+
+def _size(path: Path) -> int:
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        raise NotAudioError(f"{path.name} cannot be read: {error.strerror}") from error
+    if not path.is_file():
+        raise NotAudioError(f"{path.name} is not a file")
+    if not size_bytes:
+        raise NotAudioError(f"{path.name} is empty (0 bytes); record or copy it again")
+    return size_bytes

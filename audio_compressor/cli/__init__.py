@@ -1,0 +1,1 @@
+"""The command `audio-compressor`: the same jobs without a browser."""

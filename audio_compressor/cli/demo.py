@@ -1,0 +1,99 @@
+"""`audio-compressor demo`: the real thing, run against an SFTP server with sample recordings."""
+
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from audio_compressor.audio.ffmpeg import find_ffmpeg
+from audio_compressor.cli.environment import log_to_stderr, prepare_dagster_home
+from audio_compressor.cli.run import exit_code, summarise, watch_night
+from audio_compressor.cli.terminal import console
+from audio_compressor.demo.recordings import add_recording, create_recordings, next_directory
+from audio_compressor.demo.session import DemoDirectory, demo_environment
+from audio_compressor.settings import load_settings
+
+log = logging.getLogger(__name__)
+
+UI_PORT = 3000
+_ARRIVALS = 20
+_SECONDS_BETWEEN_ARRIVALS = 30.0
+
+
+def run_demo(path: Path) -> int:
+    """One night against the sample recordings; returns the exit code."""
+    out = console()
+    directory = _prepare(path, out)
+    with demo_environment(directory):
+        night = watch_night(load_settings())
+    summarise(night, out)
+    out.print()
+    out.print(f"Compressed files:  {directory.output}", soft_wrap=True)
+    out.print(f"Report:            {directory.output / 'processing_report.csv'} and manifest.json", soft_wrap=True)
+    out.print("Dagster UI:        make dev, then open the address it prints")
+    return exit_code(night)
+
+
+def serve_demo(path: Path) -> int:
+    """The same server with the Dagster UI, the sensor and the schedule, while new recordings arrive, until Ctrl+C."""
+    out = console()
+    directory = _prepare(path, out)
+    log_to_stderr("INFO")
+    with demo_environment(directory):
+        prepare_dagster_home()
+        port = _free_port()
+        command = [sys.executable, "-m", "dagster", "dev", "-m", "audio_compressor.definitions", "-p", str(port)]
+        # Elsewhere than here: dagster reads the .env of the working directory, which is for the real server.
+        dagster = subprocess.Popen(command, cwd=directory.root, start_new_session=True)
+        out.print(f"Dagster UI: http://127.0.0.1:{port} (in some seconds; Ctrl+C ends it)")
+        stop = threading.Event()
+        arrivals = threading.Thread(target=_let_recordings_arrive, args=(directory, stop))
+        arrivals.start()
+        try:
+            return dagster.wait()
+        except KeyboardInterrupt:
+            out.print("Stopping")
+            return 0
+        finally:
+            stop.set()
+            dagster.terminate()
+            arrivals.join()
+            dagster.wait()
+
+
+def _prepare(path: Path, out: Console) -> DemoDirectory:
+    directory = DemoDirectory(path.absolute())
+    out.print(f"Sample recordings and results are below {directory.root}", soft_wrap=True)
+    started_at_seconds = time.monotonic()
+    create_recordings(directory.recordings, find_ffmpeg().binary)
+    out.print(f"Recordings ready after {time.monotonic() - started_at_seconds:.1f} s")
+    return directory
+
+
+def _let_recordings_arrive(directory: DemoDirectory, stop: threading.Event) -> None:
+    ffmpeg = find_ffmpeg()
+    for _ in range(_ARRIVALS):
+        if stop.wait(_SECONDS_BETWEEN_ARRIVALS):
+            return
+        name = next_directory([entry.name for entry in directory.recordings.iterdir()], datetime.now(UTC).date())
+        log.info("A new recording arrives: %s", name)
+        add_recording(directory.recordings, ffmpeg.binary, name, stop=stop)
+
+
+def _free_port() -> int:
+    for port in (UI_PORT, 0):
+        with socket.socket() as candidate:
+            # As the web server will: an earlier one's closed connections do not keep the port from being used.
+            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(candidate.getsockname()[1])
+    return UI_PORT

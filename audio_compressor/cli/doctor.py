@@ -1,0 +1,93 @@
+"""`audio-compressor doctor`: one line for each thing that must work, with what to do where it does not."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.markup import escape
+
+from audio_compressor.audio.ffmpeg import find_ffmpeg
+from audio_compressor.audio.profiles import Profile
+from audio_compressor.cli.environment import EXIT_ALL_FAILED, load_environment, open_instance
+from audio_compressor.cli.terminal import console
+from audio_compressor.errors import AudioCompressorError, OutOfSpaceError
+from audio_compressor.intake.listing import list_source
+from audio_compressor.settings import Settings
+from audio_compressor.sftp import build_endpoint
+from audio_compressor.sftp.connection import SftpConnection
+from audio_compressor.staging import RESERVE_BYTES
+from audio_compressor.storage import build_primary
+
+
+def examine() -> int:
+    """Print the findings; returns the exit code: 0, or 2 when anything does not work.
+
+    Raises:
+        ConfigurationError: there is nothing to examine yet.
+    """
+    settings = load_environment()
+    out = console()
+    out.print("[green]ok  [/] settings: all valid")
+    works = True
+    for name, finding in _findings(settings).items():
+        try:
+            out.print(f"[green]ok  [/] {name}: {escape(finding())}", soft_wrap=True)
+        except AudioCompressorError as error:
+            works = False
+            out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", soft_wrap=True)
+    return 0 if works else EXIT_ALL_FAILED
+
+
+def _findings(settings: Settings) -> dict[str, Callable[[], str]]:
+    endpoint = build_endpoint(settings)
+    connection = SftpConnection(endpoint)
+    return {
+        "FFmpeg": lambda: _ffmpeg(settings),
+        "connection and host key": lambda: _connect(connection, endpoint.server, settings),
+        "listing": lambda: _listing(connection, settings),
+        "destination": lambda: _destination(settings),
+        "staging": lambda: _staging(Path(settings.temp_dir)),
+        "Dagster": _dagster,
+    }
+
+
+def _ffmpeg(settings: Settings) -> str:
+    ffmpeg = find_ffmpeg(settings.ffmpeg_binary)
+    profile = Profile(settings.audio_format, settings.sample_rate, settings.channels, settings.bitrate_kbps)
+    ffmpeg.require_encoder(profile.encoder)
+    return f"version {ffmpeg.version} at {ffmpeg.binary}, can write {settings.audio_format}"
+
+
+def _connect(connection: SftpConnection, server: str, settings: Settings) -> str:
+    connection.reconnect()
+    return f"logged in to {server}, its key is in {settings.sftp_known_hosts} ({settings.sftp_host_key_policy})"
+
+
+def _listing(connection: SftpConnection, settings: Settings) -> str:
+    with connection:
+        listing = list_source(connection, settings.sftp_remote_path, settings.dir_pattern, settings.audio_filename)
+    with_audio = sum(directory.audio is not None for directory in listing.directories)
+    ignored = f", {len(listing.ignored)} other entries are ignored" if listing.ignored else ""
+    return f"{len(listing.directories)} recordings in {settings.sftp_remote_path}, {with_audio} with audio{ignored}"
+
+
+def _destination(settings: Settings) -> str:
+    with build_primary(settings, build_endpoint(settings)) as storage:
+        return f"{settings.storage_backend}: {storage.check_writable()}"
+
+
+def _staging(temp_dir: Path) -> str:
+    place = next(path for path in (temp_dir, *temp_dir.parents) if path.exists())
+    if not os.access(place, os.W_OK):
+        raise OutOfSpaceError(f"{temp_dir} cannot be written; change its owner or set TEMP_DIR")
+    free_bytes = shutil.disk_usage(place).free
+    largest_mb = (free_bytes - RESERVE_BYTES) / 2e6
+    if largest_mb <= 0:
+        raise OutOfSpaceError(f"{temp_dir} has only {free_bytes / 1e6:,.0f} MB free; free some or set TEMP_DIR")
+    return f"{temp_dir} has {free_bytes / 1e9:,.1f} GB free, enough for a recording of {largest_mb:,.0f} MB"
+
+
+def _dagster() -> str:
+    with open_instance() as instance:
+        return f"{instance.get_runs_count():,} runs in the history at {instance.root_directory}"

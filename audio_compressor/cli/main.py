@@ -1,0 +1,85 @@
+"""The command line: names, options and exit codes. Each command's work is in a module of its own."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from audio_compressor import __version__
+from audio_compressor.cli.environment import exit_on_errors
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="audio-compressor")
+def main() -> None:
+    """Compress recordings from an SFTP server, once and verifiably.
+
+    Settings are environment variables, or lines of a .env file in the working directory; docs/configuration.md lists
+    them.
+    """
+
+
+@main.command()
+def run() -> None:
+    """Process everything outstanding, as the nightly schedule does.
+
+    Exit codes: 0 all good, 1 some recordings failed, 2 configuration error, no connection or all failed,
+    130 interrupted.
+    """
+    from audio_compressor.cli.run import run as run_outstanding
+
+    with exit_on_errors():
+        sys.exit(run_outstanding())
+
+
+@main.command()
+@click.option("--directory", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
+@click.option("--serve", is_flag=True, help="Start the Dagster UI and let new recordings arrive, until Ctrl+C.")
+def demo(directory: Path, *, serve: bool) -> None:
+    """Run against an SFTP server with sample recordings that the command brings along."""
+    from audio_compressor.cli.demo import run_demo, serve_demo
+
+    with exit_on_errors():
+        sys.exit(serve_demo(directory) if serve else run_demo(directory))
+
+
+@main.command()
+def doctor() -> None:
+    """Check settings, FFmpeg, connection, host key, listing, destination and free space; say what to do."""
+    from audio_compressor.cli.doctor import examine
+
+    with exit_on_errors():
+        sys.exit(examine())
+
+
+@main.command()
+def status() -> None:
+    """Print the totals and what is outstanding."""
+    from audio_compressor.cli.status import show_status
+
+    with exit_on_errors():
+        sys.exit(show_status())
+
+
+@main.group()
+def manifest() -> None:
+    """Read or write a manifest.json."""
+
+
+@manifest.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def manifest_import(file: Path) -> None:
+    """Record the entries of an old manifest.json as materializations."""
+    from audio_compressor.cli.manifest import import_manifest
+
+    with exit_on_errors():
+        import_manifest(file)
+
+
+@manifest.command("export")
+def manifest_export() -> None:
+    """Write the manifest to standard output."""
+    from audio_compressor.cli.manifest import export_manifest
+
+    with exit_on_errors():
+        export_manifest()

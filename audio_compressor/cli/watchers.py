@@ -1,0 +1,98 @@
+"""How a night shows its progress: a bar on a terminal, log lines in a pipe or a log file."""
+
+import logging
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from audio_compressor.batch.model import Outcome
+from audio_compressor.defs.intake import Survey
+from audio_compressor.defs.night import Watcher
+from audio_compressor.intake.explain import explain
+from audio_compressor.reporting.formatting import megabytes
+
+log = logging.getLogger(__name__)
+
+
+class TerminalWatcher(Watcher):
+    """To be used as a context manager around the night."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+
+class ProgressBar(TerminalWatcher):
+    """Recordings done, megabytes downloaded, and what is being worked on."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[downloaded]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._task: TaskID = self._progress.add_task("Looking at the source", total=None, downloaded="")
+        self._downloaded_bytes = 0
+        self._total_bytes = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def surveyed(self, survey: Survey) -> None:
+        self._total_bytes = sum(item.recording.fingerprint.size_bytes for item in survey.to_process)
+        self._progress.update(self._task, description="Compressing", total=len(survey.to_process), completed=0)
+
+    def downloading(self, directory: str) -> None:
+        self._progress.update(self._task, description=f"Compressing {escape(directory)}")
+
+    def downloaded(self, size_bytes: int) -> None:
+        self._downloaded_bytes += size_bytes
+        share = f"{megabytes(self._downloaded_bytes / 1e6)} of {megabytes(self._total_bytes / 1e6)} MB"
+        self._progress.update(self._task, downloaded=share)
+
+    def finished(self, outcome: Outcome) -> None:
+        self._progress.advance(self._task)
+        if outcome.status != "success":
+            self._progress.console.print(
+                f"{escape(outcome.directory)}: {outcome.status}: {escape(outcome.reason or '')}"
+            )
+
+
+class LogLines(TerminalWatcher):
+    """One line for each recording, with time and level."""
+
+    def surveyed(self, survey: Survey) -> None:
+        for line in explain(survey.plan).splitlines():
+            log.info(line)
+
+    def finished(self, outcome: Outcome) -> None:
+        if outcome.status == "failed":
+            log.error("%s: failed: %s", outcome.directory, outcome.reason)
+        elif outcome.status == "skipped":
+            log.warning("%s: skipped: %s", outcome.directory, outcome.reason)
+        elif outcome.compressed and outcome.fingerprint:
+            done = outcome.compressed
+            log.info(
+                "%s: %s MB to %s MB in %.1f s, stored at %s",
+                outcome.directory,
+                megabytes(outcome.fingerprint.size_bytes / 1e6),
+                megabytes(done.compression.size_bytes / 1e6),
+                done.processing_seconds,
+                done.stored.uri,
+            )

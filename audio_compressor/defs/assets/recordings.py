@@ -1,0 +1,158 @@
+"""The assets of the partition set `recordings`: one run takes many of them, each with its own outcome.
+
+A chain of one asset for each step would fail the whole batch with one bad recording. So one step makes all three
+products and logs each recording's events by hand at the moment they are there: a crash loses nothing that was finished,
+and a failure turns only its own partition red.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Event
+
+import dagster as dg
+
+from audio_compressor.audio.checks import CHECKS
+from audio_compressor.batch.model import Outcome, Product, Progress
+from audio_compressor.batch.pipeline import process_batch
+from audio_compressor.defs.events import CODE_VERSION, outcome_events
+from audio_compressor.defs.history import claimed_before, known_keys
+from audio_compressor.defs.names import COMPRESSED_AUDIO, RAW_AUDIO, RECORDING_DIRECTORY, RECORDING_METADATA
+from audio_compressor.defs.partitions import RECORDINGS
+from audio_compressor.defs.relocation import relocate_stranded
+from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
+
+OWNERS = ["team:audio-compressor"]
+
+RECORDING_DIRECTORY_SPEC = dg.AssetSpec(
+    RECORDING_DIRECTORY,
+    partitions_def=RECORDINGS,
+    group_name="source",
+    kinds={"sftp"},
+    owners=OWNERS,
+    description="A recording directory on the SFTP server. Observed by the sensor and the nightly schedule; "
+    "its data version is the size and the time of the audio file.",
+)
+
+RAW_AUDIO_SPEC = dg.AssetSpec(
+    RAW_AUDIO,
+    deps=[RECORDING_DIRECTORY],
+    skippable=True,
+    group_name="recordings",
+    kinds={"sftp", "wav"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    description="A verified download: size and time equal the server's before and after, SHA-256 of what was read. "
+    "It lies in staging while the run works on it and is removed afterwards.",
+)
+COMPRESSED_AUDIO_SPEC = dg.AssetSpec(
+    COMPRESSED_AUDIO,
+    deps=[RAW_AUDIO],
+    skippable=True,
+    group_name="recordings",
+    kinds={"ffmpeg"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    description="The small copy that people keep: decoded to its end, its duration compared with the source's, "
+    "published under its final name only then.",
+)
+RECORDING_METADATA_SPEC = dg.AssetSpec(
+    RECORDING_METADATA,
+    deps=[RECORDING_DIRECTORY],
+    skippable=True,
+    group_name="recordings",
+    kinds={"xml"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    description="The recording's metadata file: copied beside the audio when COPY_METADATA, its content shown here.",
+)
+
+CHECK_SPECS = [
+    dg.AssetCheckSpec(name, asset=COMPRESSED_AUDIO, description=description, partitions_def=RECORDINGS)
+    for name, description in CHECKS.items()
+]
+
+
+def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
+    """The three products of a recording. A backfill in the UI takes ``batch_size`` recordings a run."""
+
+    @dg.multi_asset(
+        name="process_recordings",
+        specs=[RAW_AUDIO_SPEC, COMPRESSED_AUDIO_SPEC, RECORDING_METADATA_SPEC],
+        check_specs=CHECK_SPECS,
+        partitions_def=RECORDINGS,
+        backfill_policy=dg.BackfillPolicy.multi_run(batch_size),
+        can_subset=True,
+    )
+    def process_recordings(
+        context: dg.AssetExecutionContext,
+        sftp: SftpResource,
+        storage: StorageResource,
+        audio: AudioResource,
+        running: RunningResource,
+        progress: dg.ResourceParam[Progress],
+    ) -> Iterator[dg.Output[None]]:
+        selected = context.selected_asset_keys
+        keys = list(context.partition_keys)
+        claimed = claimed_before(context.instance, context.run.run_id, known_keys(context.instance))
+        outcomes = [
+            Outcome(key, "skipped", f"run {claimed[key][:8]} is working on it already")
+            for key in keys
+            if key in claimed
+        ]
+        for outcome in outcomes:
+            context.log.info("%s: %s", outcome.directory, outcome.reason)
+            progress.finished(outcome)
+        resources = Resources(sftp, storage, audio, running)
+        cancel = Event()
+        with resources.open_storage(cancel) as opened:
+            relocate_stranded(context.instance, opened, context.log)
+            batch = process_batch(
+                [key for key in keys if key not in claimed],
+                {Product(key.to_user_string()) for key in selected},
+                resources.batch_tools(opened),
+                run_id=context.run.run_id,
+                progress=progress,
+                cancel=cancel,
+            )
+            with closing(batch):
+                for outcome in batch:
+                    for event in outcome_events(outcome, selected):
+                        context.log_event(event)
+                    _log(context, outcome, len(outcomes) + 1, len(keys))
+                    progress.finished(outcome)
+                    outcomes.append(outcome)
+        _fail_if_any_failed(outcomes)
+        yield from ()  # every output is skippable, and its events are logged already
+
+    return process_recordings
+
+
+def _log(context: dg.AssetExecutionContext, outcome: Outcome, number: int, total: int) -> None:
+    place = f"[{number}/{total}] {outcome.directory}"
+    if outcome.status == "failed":
+        context.log.error("%s: failed: %s", place, outcome.reason)
+    elif outcome.status == "skipped":
+        context.log.warning("%s: skipped: %s", place, outcome.reason)
+    elif outcome.compressed and outcome.download:
+        done = outcome.compressed
+        context.log.info(
+            "%s: %.1f MB to %.1f MB in %.1f s, stored at %s",
+            place,
+            outcome.download.fingerprint.size_bytes / 1e6,
+            done.compression.size_bytes / 1e6,
+            done.processing_seconds,
+            done.stored.uri,
+        )
+    else:
+        context.log.info("%s: done", place)
+
+
+def _fail_if_any_failed(outcomes: list[Outcome]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        lines = "\n".join(f"{outcome.directory}: {outcome.reason}" for outcome in failed)
+        raise dg.Failure(
+            f"{len(failed)} of {len(outcomes)} recordings failed; the others are done.\n{lines}",
+            metadata={"failed": len(failed), "recordings": len(outcomes)},
+            allow_retries=False,
+        )

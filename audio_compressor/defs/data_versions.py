@@ -1,0 +1,69 @@
+"""What the `dagster/data_version` tag of each event says.
+
+It is the only tag that Dagster indexes by partition, so one query answers for a hundred thousand recordings what was
+done from which source file. A version has two parts: what it was made from, and what it is.
+"""
+
+from datetime import UTC, datetime
+from typing import get_args
+
+from audio_compressor.intake.plan import Skip, SkipKind, Success
+from audio_compressor.recording import Fingerprint
+
+_ADOPTED = "adopted"
+_IMPORTED = "imported"
+
+
+def of_success(fingerprint: Fingerprint, sha256: str) -> str:
+    return f"{fingerprint};{sha256}"
+
+
+def of_adoption(fingerprint: Fingerprint) -> str:
+    return f"{fingerprint};{_ADOPTED}"
+
+
+def of_import(processed_at: datetime) -> str:
+    return f"{_IMPORTED};{processed_at.astimezone(UTC).isoformat()}"
+
+
+def of_failure(fingerprint: Fingerprint | None) -> str:
+    return f"failed;{fingerprint or ''}"
+
+
+def of_skip(skip: Skip) -> str:
+    return f"skipped;{skip.kind};{skip.fingerprint or ''}"
+
+
+def parse_success(version: str) -> Success | None:
+    """None for a version that is not ours."""
+    made_from, _, what = version.partition(";")
+    try:
+        if made_from == _IMPORTED:
+            return Success(None, datetime.fromisoformat(what).timestamp())
+        return Success(Fingerprint.parse(made_from), 0.0)
+    except ValueError:
+        return None
+
+
+def is_failure(version: str) -> bool:
+    return version.startswith("failed;")
+
+
+def parse_failure(version: str) -> Fingerprint | None:
+    """The source file that could not be processed, where that is known."""
+    return _fingerprint(version.partition(";")[2])
+
+
+def parse_skip(version: str) -> tuple[SkipKind, Fingerprint | None] | None:
+    for kind in get_args(SkipKind):
+        prefix = f"skipped;{kind};"
+        if version.startswith(prefix):
+            return kind, _fingerprint(version.removeprefix(prefix))
+    return None
+
+
+def _fingerprint(text: str) -> Fingerprint | None:
+    try:
+        return Fingerprint.parse(text)
+    except ValueError:
+        return None

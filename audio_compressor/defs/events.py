@@ -1,0 +1,251 @@
+"""Turns outcomes into Dagster events. The metadata keys of every asset are made here and nowhere else."""
+
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+
+from audio_compressor.batch.model import CompressedAudio, Download, Outcome, RecordingMetadata
+from audio_compressor.defs import data_versions
+from audio_compressor.defs.names import (
+    CODE_VERSION_TAG,
+    COMPRESSED_AUDIO,
+    DATA_VERSION_TAG,
+    INPUT_DATA_VERSION_TAG,
+    RAW_AUDIO,
+    RECORDING_DIRECTORY,
+    RECORDING_METADATA,
+)
+from audio_compressor.intake.adoption import Adoption
+from audio_compressor.intake.plan import Skip
+from audio_compressor.recording import Recording
+from audio_compressor.reporting.results import Result
+
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
+
+CODE_VERSION = version("audio-compressor")
+
+
+def outcome_events(outcome: Outcome, selected: Collection[dg.AssetKey]) -> Iterator[Event]:
+    """Everything that one recording's outcome has to say about the selected assets."""
+    if RAW_AUDIO in selected and outcome.download:
+        yield _raw_audio(outcome.directory, outcome.download)
+    if RECORDING_METADATA in selected and outcome.metadata:
+        yield _recording_metadata(outcome.directory, outcome.metadata)
+    if COMPRESSED_AUDIO in selected:
+        if outcome.compressed and outcome.download:
+            yield _compressed_audio(outcome.directory, outcome.download, outcome.compressed)
+        yield from _check_evaluations(outcome)
+    if outcome.status != "success":
+        yield _not_done(outcome)
+
+
+def directory_observed(recording: Recording) -> dg.AssetObservation:
+    fingerprint = recording.fingerprint
+    return dg.AssetObservation(
+        RECORDING_DIRECTORY,
+        partition=recording.directory,
+        metadata={
+            "size_mb": _megabytes(fingerprint.size_bytes),
+            "modified_at": _iso(fingerprint.modified_at),
+            "source_fingerprint": str(fingerprint),
+        },
+        tags={DATA_VERSION_TAG: str(fingerprint)},
+    )
+
+
+def skip_observed(skip: Skip) -> dg.AssetObservation:
+    """A recording that was passed over before any run."""
+    size = {"original_size_mb": _megabytes(skip.fingerprint.size_bytes)} if skip.fingerprint else {}
+    return dg.AssetObservation(
+        COMPRESSED_AUDIO,
+        partition=skip.directory,
+        description=f"skipped: {skip.reason}",
+        metadata={"outcome": "skipped", "reason": skip.reason, "processed_at": _iso(datetime.now(UTC)), **size},
+        tags={DATA_VERSION_TAG: data_versions.of_skip(skip)},
+    )
+
+
+def adoption_materialized(adoption: Adoption, storage_location: str, uri: str) -> dg.AssetMaterialization:
+    """An output that an earlier deployment left in storage."""
+    original_bytes = adoption.recording.fingerprint.size_bytes
+    compressed_bytes = adoption.output.size_bytes
+    return dg.AssetMaterialization(
+        COMPRESSED_AUDIO,
+        partition=adoption.recording.directory,
+        description="adopted: the output of an earlier deployment was in storage",
+        metadata={
+            "original_size_mb": _megabytes(original_bytes),
+            "compressed_size_mb": _megabytes(compressed_bytes),
+            "compression_ratio": round(original_bytes / compressed_bytes, 2),
+            "storage_location": storage_location,
+            "uri": uri,
+            "source_fingerprint": str(adoption.recording.fingerprint),
+            "processed_at": _iso(datetime.fromtimestamp(adoption.output.modified_at_seconds, UTC)),
+            "adopted": True,
+        },
+        tags=_versions(data_versions.of_adoption(adoption.recording.fingerprint)),
+    )
+
+
+def import_materialized(result: Result) -> dg.AssetMaterialization | dg.AssetObservation:
+    """An entry of an old manifest."""
+    known = {
+        "original_size_mb": result.original_size_mb,
+        "compressed_size_mb": result.compressed_size_mb,
+        "compression_ratio": result.compression_ratio,
+        "storage_location": result.storage_location,
+    }
+    metadata: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
+    metadata |= {"processed_at": _iso(result.processed_at), "imported": True}
+    if result.status == "success":
+        return dg.AssetMaterialization(
+            COMPRESSED_AUDIO,
+            partition=result.directory,
+            description="imported from a manifest.json",
+            metadata=metadata,
+            tags=_versions(data_versions.of_import(result.processed_at)),
+        )
+    reason = result.reason or "the manifest gives no reason"
+    return dg.AssetObservation(
+        COMPRESSED_AUDIO,
+        partition=result.directory,
+        description=f"{result.status}, imported from a manifest.json",
+        metadata={**metadata, "outcome": result.status, "reason": reason},
+        tags={DATA_VERSION_TAG: data_versions.of_failure(None)},
+    )
+
+
+def _raw_audio(directory: str, download: Download) -> dg.AssetMaterialization:
+    size_bytes = download.fingerprint.size_bytes
+    return dg.AssetMaterialization(
+        RAW_AUDIO,
+        partition=directory,
+        metadata={
+            "size_mb": _megabytes(size_bytes),
+            "sha256": download.sha256,
+            "uri": download.uri,
+            "source_fingerprint": str(download.fingerprint),
+            "download_seconds": round(download.seconds, 3),
+            "download_mb_per_second": round(size_bytes / 1e6 / max(download.seconds, 1e-3), 1),
+        },
+        tags=_versions(download.sha256, RECORDING_DIRECTORY, str(download.fingerprint)),
+    )
+
+
+def _compressed_audio(directory: str, download: Download, done: CompressedAudio) -> dg.AssetMaterialization:
+    compression, stored = done.compression, done.stored
+    original_bytes = download.fingerprint.size_bytes
+    picture = b64encode(compression.waveform_png).decode()
+    metadata: dict[str, Any] = {
+        "original_size_mb": _megabytes(original_bytes),
+        "compressed_size_mb": _megabytes(compression.size_bytes),
+        "compression_ratio": round(original_bytes / compression.size_bytes, 2),
+        "duration_seconds": round(compression.duration_seconds, 3),
+        "bitrate_kbps": round(compression.bitrate_kbps, 1),
+        "sample_rate_hz": compression.sample_rate_hz,
+        "channels": compression.channels,
+        "codec": compression.codec,
+        "storage_location": stored.location,
+        "uri": stored.uri,
+        "sha256": compression.sha256,
+        "source_sha256": download.sha256,
+        "source_fingerprint": str(download.fingerprint),
+        "processed_at": _iso(done.processed_at),
+        "processing_seconds": round(done.processing_seconds, 3),
+        "realtime_factor": round(compression.duration_seconds / max(done.processing_seconds, 1e-3), 1),
+        "ffmpeg_version": compression.ffmpeg_version,
+        "ffmpeg_command": compression.ffmpeg_command,
+        "waveform": dg.MetadataValue.md(f"![waveform](data:image/png;base64,{picture})"),
+        "mixdown": compression.mixdown,
+        "level_rms_dbfs": round(compression.levels.rms_dbfs, 1),
+        "level_peak_dbfs": round(compression.levels.peak_dbfs, 1),
+        "source_duration_seconds": round(compression.source.duration_seconds, 3),
+        "source_levels": _levels(compression),
+    }
+    if compression.gain_db:
+        metadata["gain_db"] = round(compression.gain_db, 2)
+    if compression.source.repair:
+        metadata["source_repair"] = compression.source.repair
+    if stored.fallback_reason:
+        metadata["fallback_reason"] = stored.fallback_reason
+    if stored.was_there:
+        metadata["kept"] = "a file with this content was there already"
+    return dg.AssetMaterialization(
+        COMPRESSED_AUDIO,
+        partition=directory,
+        metadata=metadata,
+        tags=_versions(data_versions.of_success(download.fingerprint, compression.sha256), RAW_AUDIO, download.sha256),
+    )
+
+
+def _levels(compression: Any) -> dict[str, dict[str, float]]:
+    return {
+        f"channel {number}": {"rms_dbfs": round(levels.rms_dbfs, 1), "peak_dbfs": round(levels.peak_dbfs, 1)}
+        for number, levels in enumerate(compression.source.levels, start=1)
+    }
+
+
+def _recording_metadata(directory: str, found: RecordingMetadata) -> dg.AssetMaterialization:
+    metadata: dict[str, Any] = {}
+    if found.file:
+        metadata |= {"size_bytes": found.file.size_bytes, "sha256": found.file.sha256}
+        if found.file.fields:
+            metadata["content"] = dg.MetadataValue.json(dict(found.file.fields))
+    if found.stored:
+        metadata |= {"storage_location": found.stored.location, "uri": found.stored.uri}
+        if found.stored.fallback_reason:
+            metadata["fallback_reason"] = found.stored.fallback_reason
+    if found.warning:
+        metadata["warning"] = found.warning
+    return dg.AssetMaterialization(
+        RECORDING_METADATA,
+        partition=directory,
+        description=found.warning,
+        metadata=metadata,
+        tags=_versions(found.file.sha256 if found.file else "none"),
+    )
+
+
+def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
+    for check in outcome.checks:
+        yield dg.AssetCheckEvaluation(
+            asset_key=COMPRESSED_AUDIO,
+            check_name=check.name,
+            passed=check.passed,
+            severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
+            description=check.summary,
+            metadata=dict(check.figures),
+            partition=outcome.directory,
+        )
+
+
+def _not_done(outcome: Outcome) -> dg.AssetObservation:
+    reason = outcome.reason or ""
+    size = {"original_size_mb": _megabytes(outcome.fingerprint.size_bytes)} if outcome.fingerprint else {}
+    return dg.AssetObservation(
+        COMPRESSED_AUDIO,
+        partition=outcome.directory,
+        description=f"{outcome.status}: {reason}",
+        metadata={"outcome": outcome.status, "reason": reason, "processed_at": _iso(datetime.now(UTC)), **size},
+        tags={DATA_VERSION_TAG: data_versions.of_failure(outcome.fingerprint)},
+    )
+
+
+def _versions(data_version: str, upstream: dg.AssetKey | None = None, upstream_version: str = "") -> Mapping[str, str]:
+    """Hand-logged events carry no versions unless they are given as tags."""
+    tags = {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
+    if upstream is not None:
+        tags[INPUT_DATA_VERSION_TAG + upstream.to_user_string()] = upstream_version
+    return tags
+
+
+def _megabytes(size_bytes: int) -> float:
+    return round(size_bytes / 1e6, 3)
+
+
+def _iso(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,26 @@
+"""The jobs that the schedule, the sensors and the command line request."""
+
+import dagster as dg
+
+from audio_compressor.defs.names import (
+    COMPRESSED_AUDIO,
+    COMPRESSION_JOB,
+    PROCESSING_REPORT,
+    RAW_AUDIO,
+    RECORDING_METADATA,
+    REPORT_JOB,
+)
+from audio_compressor.defs.relocation import relocation_job
+
+compression_job = dg.define_asset_job(
+    COMPRESSION_JOB,
+    selection=dg.AssetSelection.assets(RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA),
+    description="Download, compress and publish the recordings of one range of partitions.",
+)
+report_job = dg.define_asset_job(
+    REPORT_JOB,
+    selection=dg.AssetSelection.assets(PROCESSING_REPORT),
+    description="Bring the processing report up to date.",
+)
+
+JOBS = (compression_job, report_job, relocation_job)

@@ -1,0 +1,26 @@
+"""Names that the Dagster side shares: asset keys, jobs, tags. DESIGN fixes the public ones."""
+
+import dagster as dg
+
+from audio_compressor.batch.model import Product
+
+RECORDING_DIRECTORY = dg.AssetKey("recording_directory")
+RAW_AUDIO = dg.AssetKey(Product.RAW_AUDIO.value)
+COMPRESSED_AUDIO = dg.AssetKey(Product.COMPRESSED_AUDIO.value)
+RECORDING_METADATA = dg.AssetKey(Product.RECORDING_METADATA.value)
+PROCESSING_REPORT = dg.AssetKey("processing_report")
+
+COMPRESSION_JOB = "compression_job"
+REPORT_JOB = "processing_report_job"
+RELOCATION_JOB = "relocation_job"
+
+# Dagster's own tags; it exports no names for them.
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
+PARTITION_TAG = "dagster/partition"
+DATA_VERSION_TAG = "dagster/data_version"
+CODE_VERSION_TAG = "dagster/code_version"
+INPUT_DATA_VERSION_TAG = "dagster/input_data_version/"
+
+# Where the process runs that executes a run outside of Dagster's launchers: "host:pid".
+PROCESS_TAG = "audio_compressor/process"

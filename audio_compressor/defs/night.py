@@ -1,0 +1,120 @@
+"""The night without a daemon: the same look at the source and the same jobs, executed in this process one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster import DagsterInstance
+
+from audio_compressor.batch.model import Outcome, Progress
+from audio_compressor.definitions import build_definitions
+from audio_compressor.defs.history import process_tag
+from audio_compressor.defs.intake import Survey, Surveyor, range_tags
+from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
+from audio_compressor.defs.report_history import has_news
+from audio_compressor.defs.resources import build_resources
+from audio_compressor.intake.plan import Plan
+from audio_compressor.intake.ranges import KeyRange
+from audio_compressor.settings import Settings
+
+# The outcomes are shown by the caller; Dagster's own console log would say everything twice.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class Watcher(Progress):
+    """Told about a night as it goes on."""
+
+    def surveyed(self, survey: Survey) -> None:
+        """The source has been looked at; work begins."""
+
+
+class _Collector(Progress):
+    """Keeps the outcomes of a night, and passes everything on."""
+
+    def __init__(self, watcher: Progress) -> None:
+        self.outcomes: list[Outcome] = []
+        self._watcher = watcher
+
+    def downloading(self, directory: str) -> None:
+        self._watcher.downloading(directory)
+
+    def downloaded(self, size_bytes: int) -> None:
+        self._watcher.downloaded(size_bytes)
+
+    def finished(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        self._watcher.finished(outcome)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What there was to do and what became of it."""
+
+    survey: Survey
+    outcomes: Sequence[Outcome]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+
+
+def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -> Night:
+    """Process everything outstanding, then bring the report up to date.
+
+    Raises:
+        AudioCompressorError: the source cannot be listed.
+    """
+    collector = _Collector(watcher)
+    definitions = build_definitions(settings, collector)
+    resources = build_resources(settings)
+    survey = Surveyor(instance, resources).everything_outstanding(looks={}, retry=resources.running.retry())
+    survey.record(instance)
+    watcher.surveyed(survey)
+
+    ranges = survey.ranges(settings.batch_size)
+    job = definitions.resolve_job_def(COMPRESSION_JOB)
+    for keys in ranges:
+        result = _execute(job, instance, range_tags(keys))
+        if not result.success:
+            _account_for(keys, result, collector)
+    if not ranges and resources.has_stranded():
+        _execute(definitions.resolve_job_def(RELOCATION_JOB), instance, {})
+    if has_news(instance) is not None:
+        report = _execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
+        if not report.success:
+            raise dg.DagsterError(f"The processing report could not be written: {_error(report)}")
+    return Night(survey, collector.outcomes)
+
+
+def look(settings: Settings, instance: DagsterInstance) -> Plan:
+    """What `run_night` would do, with nothing done.
+
+    Raises:
+        AudioCompressorError: the source cannot be listed.
+    """
+    resources = build_resources(settings)
+    return Surveyor(instance, resources).plan(looks={}, retry=resources.running.retry())
+
+
+def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    return job.execute_in_process(
+        run_config=_QUIET, instance=instance, tags={**tags, **process_tag()}, raise_on_error=False
+    )
+
+
+def _account_for(keys: KeyRange, result: dg.ExecuteInProcessResult, collector: _Collector) -> None:
+    """A run that failed as a whole leaves recordings without an outcome: they failed with it."""
+    told = {outcome.directory for outcome in collector.outcomes}
+    for key in keys.keys:
+        if key not in told:
+            collector.finished(Outcome(key, "failed", _error(result)))
+
+
+def _error(result: dg.ExecuteInProcessResult) -> str:
+    for event in result.all_events:
+        data = event.event_specific_data
+        error = getattr(data, "error", None)
+        if error is not None:
+            cause = error.cause or error
+            return str(cause.message).strip()
+    return f"run {result.run_id} failed"

@@ -1,0 +1,5 @@
+"""The dynamic partition sets. Keys are added in recording order, in one call (each call rebuilds Dagster's caches)."""
+
+import dagster as dg
+
+RECORDINGS = dg.DynamicPartitionsDefinition(name="recordings")

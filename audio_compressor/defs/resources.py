@@ -1,0 +1,126 @@
+"""Resources: typed configuration that builds plain domain objects. Their fields are the settings of the same name.
+
+No resource holds a secret: credentials are looked up each time a connection is made.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from threading import Event
+from typing import Any, Self
+
+import dagster as dg
+from pydantic import BaseModel
+
+from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
+from audio_compressor.audio.profiles import Profile
+from audio_compressor.batch.model import SourceFiles, Tools
+from audio_compressor.intake.listing import Listing, list_source
+from audio_compressor.intake.plan import Rules
+from audio_compressor.retries import Retry
+from audio_compressor.settings import (
+    AudioSettings,
+    RunningSettings,
+    Settings,
+    SftpSettings,
+    SourceSettings,
+    StorageSettings,
+)
+from audio_compressor.sftp import build_endpoint
+from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
+from audio_compressor.storage import build_storage
+from audio_compressor.storage.base import Storage
+from audio_compressor.storage.fallback import FallbackStorage
+
+
+class SftpResource(dg.ConfigurableResource, SourceSettings, SftpSettings):  # type: ignore[type-arg]
+    """The SFTP server and what is where on it."""
+
+    def endpoint(self) -> SftpEndpoint:
+        return build_endpoint(self)
+
+    def source_files(self) -> SourceFiles:
+        return SourceFiles(self.sftp_remote_path, self.audio_filename, self.metadata_filename, self.max_file_size_bytes)
+
+    def list_source(self, retry: Retry) -> Listing:
+        """List the recordings; a connection that breaks is made again."""
+        with SftpConnection(self.endpoint()) as connection:
+            return retry.call(
+                lambda: list_source(connection, self.sftp_remote_path, self.dir_pattern, self.audio_filename),
+                what=f"listing {self.sftp_host}:{self.sftp_remote_path}",
+            )
+
+
+class StorageResource(dg.ConfigurableResource, StorageSettings):  # type: ignore[type-arg]
+    """Where results go."""
+
+    def always_replacing(self) -> Self:
+        """For files of which there is one, always the newest."""
+        return self.model_copy(update={"on_existing": "replace"})
+
+
+class AudioResource(dg.ConfigurableResource, AudioSettings):  # type: ignore[type-arg]
+    """What is made of a recording."""
+
+    def profile(self) -> Profile:
+        return Profile(self.audio_format, self.sample_rate, self.channels, self.bitrate_kbps)
+
+    def ffmpeg(self) -> Ffmpeg:
+        return find_ffmpeg(self.ffmpeg_binary)
+
+
+class RunningResource(dg.ConfigurableResource, RunningSettings):  # type: ignore[type-arg]
+    """How the work is done: retries, workers, staging."""
+
+    def retry(self) -> Retry:
+        return Retry(self.max_retries, self.retry_delay)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All of them, as the code location names them."""
+
+    sftp: SftpResource
+    storage: StorageResource
+    audio: AudioResource
+    running: RunningResource
+
+    def by_name(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def open_storage(self, cancel: Event | None = None) -> Storage:
+        """To be closed by the caller; a context manager."""
+        return build_storage(self.storage, self.sftp.endpoint(), cancel)
+
+    def has_stranded(self) -> bool:
+        """Whether results wait in the local directory for their destination. Connects to nothing."""
+        with self.open_storage() as storage:
+            return isinstance(storage, FallbackStorage) and bool(storage.stranded())
+
+    def intake_rules(self) -> Rules:
+        return Rules(self.sftp.settle_seconds, self.sftp.max_file_size_bytes, self.running.skip_processed)
+
+    def batch_tools(self, storage: Storage) -> Tools:
+        return Tools(
+            endpoint=self.sftp.endpoint(),
+            source=self.sftp.source_files(),
+            download_retry=self.running.retry(),
+            storage=storage,
+            ffmpeg=self.audio.ffmpeg(),
+            profile=self.audio.profile(),
+            copy_metadata=self.audio.copy_metadata,
+            encoders=self.running.encoders,
+            temp_dir=Path(self.running.temp_dir),
+        )
+
+
+def build_resources(settings: Settings) -> Resources:
+    return Resources(
+        SftpResource(**_of(settings, SftpSettings, SourceSettings)),
+        StorageResource(**_of(settings, StorageSettings)),
+        AudioResource(**_of(settings, AudioSettings)),
+        RunningResource(**_of(settings, RunningSettings)),
+    )
+
+
+def _of(settings: Settings, *groups: type[BaseModel]) -> dict[str, Any]:
+    return {name: getattr(settings, name) for group in groups for name in group.model_fields}

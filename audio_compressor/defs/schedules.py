@@ -1,0 +1,45 @@
+"""The night: everything that is outstanding, in as few runs as contiguity and BATCH_SIZE allow."""
+
+import dagster as dg
+
+from audio_compressor.defs.intake import Surveyor, run_request
+from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB
+from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
+from audio_compressor.intake.explain import explain
+from audio_compressor.retries import Retry
+from audio_compressor.settings import RunningSettings
+
+# An evaluation has 60 s. Three attempts with their pauses stay far below it.
+_LISTING_RETRY = Retry(attempts=3, delay_seconds=2)
+
+
+def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="nightly_compression_schedule",
+        job_name=COMPRESSION_JOB,
+        cron_schedule=running_settings.schedule,
+        execution_timezone=running_settings.schedule_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Requests runs for every outstanding recording: new, changed, and failed before.",
+    )
+    def nightly_compression_schedule(
+        context: dg.ScheduleEvaluationContext,
+        sftp: SftpResource,
+        storage: StorageResource,
+        audio: AudioResource,
+        running: RunningResource,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        resources = Resources(sftp, storage, audio, running)
+        survey = Surveyor(context.instance, resources).everything_outstanding(looks={}, retry=_LISTING_RETRY)
+        context.log.info(explain(survey.plan))
+        survey.record(context.instance)
+        night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
+        requests = [
+            run_request(keys, run_key=f"{night} {keys.first}...{keys.last}")
+            for keys in survey.ranges(running.batch_size)
+        ]
+        if not requests and resources.has_stranded():
+            requests = [dg.RunRequest(run_key=f"{night} {RELOCATION_JOB}", job_name=RELOCATION_JOB)]
+        return requests or dg.SkipReason(explain(survey.plan))
+
+    return nightly_compression_schedule

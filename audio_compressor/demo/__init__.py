@@ -1,0 +1,1 @@
+"""An embedded SFTP server and sample recordings, so that the first command shows real work."""

@@ -1,0 +1,49 @@
+"""Adopts results of an earlier deployment: an output that already lies in storage is recorded, not made again."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from audio_compressor.intake.plan import Outstanding
+from audio_compressor.recording import Recording, compressed_name
+from audio_compressor.storage.base import Storage, StoredFile
+
+# One look-up costs a round trip, a listing costs one for each hundred files: beyond this many, list.
+_LOOKUPS_AT_MOST = 20
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """A recording and the result that is there already."""
+
+    recording: Recording
+    name: str
+    output: StoredFile
+
+
+def find_adoptable(outstanding: Iterable[Outstanding], storage: Storage, extension: str) -> list[Adoption]:
+    """The recordings whose output is in storage, not empty, and not older than its source.
+
+    Meant for recordings with no success in the history: one whose source changed later must not find its old output.
+    """
+    candidates = {item.directory: compressed_name(item.directory, extension) for item in outstanding}
+    found = _find(storage, candidates.values())
+    recordings = {item.directory: item.recording for item in outstanding}
+    return [
+        Adoption(recordings[directory], name, found[name])
+        for directory, name in candidates.items()
+        if name in found and _is_result_of(recordings[directory], found[name])
+    ]
+
+
+def _find(storage: Storage, names: Iterable[str]) -> Mapping[str, StoredFile]:
+    names = list(names)
+    if not names:
+        return {}
+    if len(names) > _LOOKUPS_AT_MOST:
+        return storage.entries()
+    found = ((name, storage.find(name)) for name in names)
+    return {name: file for name, file in found if file is not None}
+
+
+def _is_result_of(recording: Recording, output: StoredFile) -> bool:
+    return output.size_bytes > 0 and output.modified_at_seconds >= recording.fingerprint.modified_at_seconds

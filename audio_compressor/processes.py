@@ -1,0 +1,142 @@
+"""Child processes that never outlive us: each runs in a process group of its own, under a time limit, and all of them
+can be killed from another thread. What a child is and what its output means belongs to the caller.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from audio_compressor.errors import CancelledError, TimedOutError
+
+# A damaged file can make FFmpeg print without end. The end of stderr is what tells, the start of stdout is what counts;
+# beyond these sizes output is read, so that the child does not block, and dropped.
+MAX_STDOUT_BYTES = 16 * 1024 * 1024
+MAX_STDERR_BYTES = 1024 * 1024
+_READ_BYTES = 64 * 1024
+# After the child has ended and its group is killed, its pipes can only be held by a process that left the group.
+_DRAIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a child ended; ``returncode`` is negative for a signal. ``stderr`` is at most its last 1 MiB."""
+
+    returncode: int
+    stdout: bytes
+    stderr: str
+
+
+class ChildProcesses:
+    """Runs children and can kill all of them; safe to use from many threads."""
+
+    def __init__(self) -> None:
+        # Reentrant, so that `kill_all` may also be called from a signal handler.
+        self._lock = threading.RLock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._cancelled = False
+
+    def run(self, argv: Sequence[str], *, timeout_seconds: float) -> Finished:
+        """Run ``argv`` without standard input and wait for its end, or kill its whole process group.
+
+        Raises:
+            TimedOutError: it ran for longer than ``timeout_seconds``.
+            CancelledError: `kill_all` was called before or meanwhile.
+            OSError: it could not be started.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        process = self._start(argv)
+        try:
+            stdout, stderr = _communicate(process, deadline)
+        finally:
+            returncode = self._end(process)
+        if self._cancelled:
+            raise CancelledError(f"{argv[0]} was stopped because the run is being cancelled")
+        if stdout is None:
+            raise TimedOutError(f"{argv[0]} was stopped after its time limit of {timeout_seconds:.0f} s")
+        return Finished(returncode, stdout, stderr.decode(errors="replace"))
+
+    def kill_all(self) -> None:
+        """Kill every child with its process group; every `run`, current or later, raises CancelledError."""
+        with self._lock:
+            self._cancelled = True
+            for process in self._running:
+                _kill_group(process)
+
+    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._cancelled:
+                raise CancelledError(f"{argv[0]} was not started because the run is being cancelled")
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+    def _end(self, process: subprocess.Popen[bytes]) -> int:
+        """Kill what is left of the group, then reap: in this order, for an unreaped leader keeps its id from reuse."""
+        with self._lock:
+            _kill_group(process)
+            self._running.discard(process)
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+        return process.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    # The child is the leader of its group, so the group's id is its own. A group that is gone already is fine.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _communicate(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes | None, bytes]:
+    """Read both pipes until the child has ended; None instead of stdout when the deadline came first."""
+    stdout, stderr = bytearray(), bytearray()
+    exited = False
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(pidfd, selectors.EVENT_READ)
+            for pipe, kept in ((process.stdout, stdout), (process.stderr, stderr)):
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, kept)
+            while selector.get_map():
+                ready = selector.select(max(0.0, deadline - time.monotonic()))
+                if not ready and time.monotonic() >= deadline:
+                    return (bytes(stdout) if exited else None), bytes(stderr)
+                for key, _ in ready:
+                    if key.fd == pidfd:
+                        exited = True
+                        selector.unregister(pidfd)
+                        _kill_group(process)
+                        deadline = time.monotonic() + _DRAIN_SECONDS
+                    elif not _read(key.fileobj, key.data):
+                        selector.unregister(key.fileobj)
+                _keep_within_limits(stdout, stderr)
+    finally:
+        os.close(pidfd)
+    return bytes(stdout), bytes(stderr)
+
+
+def _read(pipe: "int | IO[bytes] | object", kept: bytearray) -> bool:
+    """Append what is there; False at the end."""
+    data = os.read(pipe.fileno(), _READ_BYTES)  # type: ignore[union-attr]
+    kept += data
+    return bool(data)
+
+
+def _keep_within_limits(stdout: bytearray, stderr: bytearray) -> None:
+    del stdout[MAX_STDOUT_BYTES:]
+    if len(stderr) > 2 * MAX_STDERR_BYTES:
+        del stderr[:-MAX_STDERR_BYTES]

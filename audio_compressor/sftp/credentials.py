@@ -1,0 +1,177 @@
+"""Who we are to the SFTP server: from AWS Secrets Manager, else from the environment.
+
+Read anew for every connection, so that a rotated secret is used by the next one. No text made here holds a secret.
+"""
+
+import io
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
+from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey
+
+from audio_compressor.errors import CredentialsError
+from audio_compressor.settings import CredentialSettings
+
+log = logging.getLogger(__name__)
+
+DO_NOT_ASK = "none"
+# Outside of AWS nothing answers; a run must not wait a minute to find that out.
+_CONNECT_SECONDS = 3
+_READ_SECONDS = 10
+
+_PARAMIKO_KEYS: tuple[tuple[Any, type[PKey]], ...] = (
+    (rsa.RSAPrivateKey, RSAKey),
+    (ec.EllipticCurvePrivateKey, ECDSAKey),
+    (ed25519.Ed25519PrivateKey, Ed25519Key),
+)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A user name with a password, a private key, or both; ``origin`` says where they are from."""
+
+    username: str
+    origin: str
+    password: str | None = field(default=None, repr=False)
+    private_key: str | None = field(default=None, repr=False)
+    private_key_path: Path | None = None
+
+    def load_private_key(self) -> PKey | None:
+        """The private key, if there is one.
+
+        Raises:
+            CredentialsError: it cannot be read, is encrypted, or is of a kind that SSH no longer uses.
+        """
+        if self.private_key is not None:
+            return _parse_private_key(self.private_key.encode(), f"the private key in {self.origin}")
+        if self.private_key_path is None:
+            return None
+        try:
+            data = self.private_key_path.read_bytes()
+        except OSError as error:
+            raise CredentialsError(
+                f"SFTP_PRIVATE_KEY_PATH is {self.private_key_path}, which cannot be read: {error.strerror}"
+            ) from error
+        return _parse_private_key(data, f"the private key {self.private_key_path}")
+
+
+def resolve_credentials(secrets_name: str, region: str) -> Credentials:
+    """Ask Secrets Manager (unless ``secrets_name`` is ``none``), then the environment.
+
+    Raises:
+        CredentialsError: there are none, or the secret is there but cannot be used.
+    """
+    if secrets_name.lower() != DO_NOT_ASK:
+        text = _fetch_secret(secrets_name, region)
+        if text is not None:
+            return _from_secret(text, secrets_name)
+    return _from_environment(secrets_name)
+
+
+def _fetch_secret(name: str, region: str) -> str | None:
+    """The secret's text, or None when Secrets Manager has none for us."""
+    # Imported here, because boto3 takes half a second and many installations never use it.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 2})
+    try:
+        client = boto3.session.Session().client("secretsmanager", region_name=region, config=config)
+        try:
+            answer = client.get_secret_value(SecretId=name)
+        finally:
+            client.close()
+    except ClientError as error:
+        reason = error.response.get("Error", {}).get("Code", "an error without a code")
+        log.info("No SFTP credentials from AWS Secrets Manager, secret '%s': %s; using the environment", name, reason)
+        return None
+    except (BotoCoreError, ValueError) as error:
+        log.info("AWS Secrets Manager cannot be asked for '%s' (%s); using the environment", name, type(error).__name__)
+        return None
+    text = answer.get("SecretString")
+    if text is None:
+        raise CredentialsError(f"{_origin(name)} is binary; it must be a JSON object with username and password")
+    return str(text)
+
+
+def _from_secret(text: str, name: str) -> Credentials:
+    wanted = "it must be a JSON object with username and password or private_key"
+    try:
+        secret: Any = json.loads(text)
+    except ValueError:
+        # Not chained: the error's text would quote the secret.
+        raise CredentialsError(f"{_origin(name)} is not JSON; {wanted}") from None
+    if not isinstance(secret, dict):
+        raise CredentialsError(f"{_origin(name)} is JSON, but not an object; {wanted}")
+    values = {key: secret.get(key) or None for key in ("username", "password", "private_key")}
+    for key, value in values.items():
+        if value is not None and not isinstance(value, str):
+            raise CredentialsError(f"{_origin(name)}: '{key}' is not a text; {wanted}")
+    if not values["username"]:
+        raise CredentialsError(f"{_origin(name)} has no 'username'; {wanted}")
+    if not values["password"] and not values["private_key"]:
+        raise CredentialsError(f"{_origin(name)} has neither 'password' nor 'private_key'; {wanted}")
+    return Credentials(
+        username=values["username"],
+        password=values["password"],
+        private_key=values["private_key"],
+        origin=_origin(name),
+    )
+
+
+def _from_environment(secrets_name: str) -> Credentials:
+    settings = CredentialSettings()
+    password = settings.sftp_password.get_secret_value()
+    path = settings.sftp_private_key_path
+    if not settings.sftp_username or not (password or path):
+        missing = "SFTP_USERNAME is not set" if not settings.sftp_username else "there is no password and no key"
+        asked = "was not asked" if secrets_name.lower() == DO_NOT_ASK else f"has no secret '{secrets_name}' for us"
+        raise CredentialsError(
+            f"No SFTP credentials: AWS Secrets Manager {asked}, and in the environment {missing}. Either store a JSON "
+            "object with username and password or private_key there and name it in SFTP_SECRETS_NAME, or "
+            "set SFTP_USERNAME with SFTP_PASSWORD or SFTP_PRIVATE_KEY_PATH"
+        )
+    return Credentials(
+        username=settings.sftp_username,
+        password=password or None,
+        private_key_path=Path(path).expanduser() if path else None,
+        origin="environment",
+    )
+
+
+def _parse_private_key(data: bytes, what: str) -> PKey:
+    """Any format that OpenSSH or OpenSSL writes; paramiko alone does not read PKCS #8."""
+    try:
+        key = _load_any(data)
+    except TypeError:
+        raise CredentialsError(f"{what} is encrypted; give one without a passphrase") from None
+    except Exception:  # the parsers raise many kinds, and some quote what they read
+        raise CredentialsError(f"{what} is not a private key in OpenSSH or PEM format") from None
+    for kind, paramiko_key in _PARAMIKO_KEYS:
+        if isinstance(key, kind):
+            text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+            return paramiko_key.from_private_key(io.StringIO(text))
+    raise CredentialsError(f"{what} is of a kind that is not used any more; make an Ed25519, ECDSA or RSA key")
+
+
+def _load_any(data: bytes) -> Any:
+    try:
+        return load_ssh_private_key(data, password=None)
+    except ValueError:
+        return load_pem_private_key(data, password=None)
+
+
+def _origin(name: str) -> str:
+    return f"AWS Secrets Manager secret '{name}'"

@@ -1,0 +1,82 @@
+"""Staging space: a private directory for each run below TEMP_DIR, removed in every outcome.
+
+A run holds a lock on its directory for as long as it lives. The kernel releases the lock when the process ends, however
+it ends, so what a killed run left behind is told from what a running one uses, and removed by the next run.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from audio_compressor.errors import OutOfSpaceError
+
+# What the file system, logs and other programs need beside us.
+RESERVE_BYTES = 50_000_000
+_LOCK_NAME = ".lock"
+
+
+class Staging:
+    """The staging directory of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def recording(self, directory: str) -> Iterator[Path]:
+        """A directory for one recording; gone, with everything in it, at the end of the block."""
+        path = self.path / directory
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def require_space(self, needed_bytes: int) -> None:
+        """Raise OutOfSpaceError when less than ``needed_bytes`` and a reserve are free."""
+        free_bytes = shutil.disk_usage(self.path).free
+        if free_bytes < needed_bytes + RESERVE_BYTES:
+            raise OutOfSpaceError(
+                f"{self.path} has {free_bytes / 1e6:,.0f} MB free; {needed_bytes / 1e6:,.0f} MB and a reserve of "
+                f"{RESERVE_BYTES / 1e6:,.0f} MB are needed. Free some space or point TEMP_DIR to a larger disk."
+            )
+
+
+@contextmanager
+def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
+    """Make ``temp_dir/run_id``, after removing what killed runs left in ``temp_dir``."""
+    temp_dir.mkdir(parents=True, exist_ok=True)
+    path = temp_dir / run_id
+    # One at a time, or a run that has made its directory but not locked it yet would look abandoned.
+    with _lock(temp_dir, wait=True):
+        _remove_abandoned(temp_dir)
+        path.mkdir(mode=0o700)
+        lock = _lock(path)
+    with lock:
+        try:
+            yield Staging(path)
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_abandoned(temp_dir: Path) -> None:
+    for path in temp_dir.iterdir():
+        if (path / _LOCK_NAME).is_file():
+            try:
+                with _lock(path):
+                    shutil.rmtree(path, ignore_errors=True)
+            except BlockingIOError:
+                continue
+
+
+def _lock(directory: Path, *, wait: bool = False) -> IO[bytes]:
+    """Lock a directory until the returned file is closed; BlockingIOError when somebody else has it."""
+    lock = (directory / _LOCK_NAME).open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        lock.close()
+        raise
+    return lock

@@ -1,0 +1,161 @@
+"""What every destination can do, and the one procedure by which a file is published without ever being seen half."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Literal, Self
+
+from audio_compressor.local_files import local_errors
+from audio_compressor.recording import timestamped
+
+Location = Literal["local", "sftp", "s3"]
+OnExisting = Literal["timestamp", "replace"]
+
+# What is being written, or marks something, starts with a dot and is no result.
+HIDDEN = "."
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    size_bytes: int
+    modified_at_seconds: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A published file. ``name`` is a timestamped one when ``is_duplicate``; ``was_there``: nothing was written."""
+
+    location: Location
+    uri: str
+    name: str
+    size_bytes: int
+    sha256: str
+    is_duplicate: bool = False
+    was_there: bool = False
+    fallback_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A local file that is to be published under ``name``."""
+
+    path: Path
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class Storage(ABC):
+    """One destination. Methods may be called from several threads."""
+
+    location: Location
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def publish(self, source: Path, name: str, sha256: str) -> Stored:
+        """Store ``source``, whose SHA-256 is given, under ``name`` or, if other content is there, as settings say.
+
+        Raises:
+            AudioCompressorError: nothing was published under any name.
+        """
+
+    @abstractmethod
+    def fetch(self, name: str, destination: Path) -> None:
+        """Copy a stored file to a local one. Raises RemoteFileMissingError when there is none."""
+
+    @abstractmethod
+    def find(self, name: str) -> StoredFile | None: ...
+
+    @abstractmethod
+    def entries(self) -> Mapping[str, StoredFile]:
+        """All files by name, from one listing."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file; one that is not there is fine."""
+
+    @abstractmethod
+    def uri(self, name: str) -> str:
+        """Where a file of this name is, or would be; percent-encoded (RFC 3986)."""
+
+    @abstractmethod
+    def check_writable(self) -> str:
+        """Write and remove a small file; returns one line for people, with the free space where it is known."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """Let go of connections; may be called from any thread."""
+
+
+class PublishingStorage(Storage):
+    """``publish`` in terms of what differs between destinations."""
+
+    def __init__(self, on_existing: OnExisting, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._on_existing = on_existing
+        self._now = now
+
+    def publish(self, source: Path, name: str, sha256: str) -> Stored:
+        with local_errors(source):
+            size_bytes = source.stat().st_size
+        with self._alone(name):
+            versions = self._versions(name)
+            for version, file in versions.items():
+                if file.size_bytes == size_bytes and self._sha256(version) == sha256:
+                    return self._stored(name, version, size_bytes, sha256, was_there=True)
+            new = NewFile(source, name, size_bytes, sha256)
+            replace = self._on_existing == "replace"
+            target = name if replace or name not in versions else self._free_name(name, versions)
+            while not self._put(new, target, replace=replace):
+                # Another publisher took the name after we looked.
+                versions = self._versions(name)
+                target = self._free_name(name, {**versions, target: StoredFile(0, 0)})
+            return self._stored(name, target, size_bytes, sha256, was_there=False)
+
+    def _stored(self, name: str, actual: str, size_bytes: int, sha256: str, *, was_there: bool) -> Stored:
+        return Stored(self.location, self.uri(actual), actual, size_bytes, sha256, actual != name, was_there)
+
+    def _free_name(self, name: str, taken: Mapping[str, StoredFile]) -> str:
+        at = self._now()
+        while (candidate := timestamped(name, at)) in taken:
+            at += timedelta(seconds=1)
+        return candidate
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:  # noqa: ARG002 - for those that can
+        """Keep other publishers of this name out, where that can be done."""
+        yield
+
+    @abstractmethod
+    def _versions(self, name: str) -> Mapping[str, StoredFile]:
+        """``name`` and its timestamped duplicates, as far as they are there."""
+
+    @abstractmethod
+    def _sha256(self, name: str) -> str:
+        """SHA-256 of what is stored."""
+
+    @abstractmethod
+    def _put(self, file: NewFile, target: str, *, replace: bool) -> bool:
+        """Write, verify, and only then let ``target`` appear; False, with nothing changed, when it is taken."""
+
+
+def versions_among(name: str, files: Mapping[str, StoredFile]) -> dict[str, StoredFile]:
+    """``name`` first, then its timestamped duplicates, the oldest first."""
+    path = PurePosixPath(name)
+    duplicate = re.compile(rf"{re.escape(path.stem)}_\d{{8}}_\d{{6}}{re.escape(path.suffix)}")
+    found = sorted(other for other in files if duplicate.fullmatch(other))
+    return {version: files[version] for version in (name, *found) if version in files}
+
+
+def gigabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB"

@@ -1,0 +1,163 @@
+"""Results in a local directory, which may be a network file system that an SFTP server reads."""
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from audio_compressor.errors import RemoteFileMissingError, StorageError
+from audio_compressor.local_files import local_errors, sha256_of, sync_directory
+from audio_compressor.recording import part_name
+from audio_compressor.storage.base import (
+    HIDDEN,
+    NewFile,
+    OnExisting,
+    PublishingStorage,
+    StoredFile,
+    gigabytes,
+    versions_among,
+)
+
+log = logging.getLogger(__name__)
+
+# Others read the results: the SFTP server that serves the directory runs as another user.
+_MODE = 0o644
+
+
+class LocalStorage(PublishingStorage):
+    """Part files are ``.{name}.part`` beside the results, locked by whoever writes them."""
+
+    location = "local"
+
+    def __init__(
+        self,
+        directory: Path,
+        on_existing: OnExisting = "timestamp",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(on_existing, now)
+        self.directory = directory
+
+    def path(self, name: str) -> Path:
+        return self.directory / name
+
+    def uri(self, name: str) -> str:
+        return self.path(name).as_uri()
+
+    def fetch(self, name: str, destination: Path) -> None:
+        with local_errors(destination):
+            try:
+                shutil.copyfile(self.path(name), destination)
+            except FileNotFoundError:
+                if self.find(name) is None:
+                    raise RemoteFileMissingError(f"{self.path(name)} does not exist") from None
+                raise
+
+    def find(self, name: str) -> StoredFile | None:
+        return self._files([name]).get(name)
+
+    def entries(self) -> Mapping[str, StoredFile]:
+        with local_errors(self.directory):
+            names = [entry.name for entry in os.scandir(self.directory)] if self.directory.exists() else []
+        return self._files(names)
+
+    def remove(self, name: str) -> None:
+        with local_errors(self.path(name)):
+            self.path(name).unlink(missing_ok=True)
+
+    def check_writable(self) -> str:
+        probe = self.directory / f"{HIDDEN}probe-{os.getpid()}-{threading.get_ident()}"
+        with local_errors(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            try:
+                probe.write_bytes(b"probe")
+            finally:
+                probe.unlink(missing_ok=True)
+            free_bytes = shutil.disk_usage(self.directory).free
+        return f"{self.directory} can be written, {gigabytes(free_bytes)} free"
+
+    def _files(self, names: list[str]) -> dict[str, StoredFile]:
+        files = {}
+        for name in names:
+            path = self.path(name)
+            with local_errors(path):
+                if not name.startswith(HIDDEN) and path.is_file():
+                    found = path.stat()
+                    files[name] = StoredFile(found.st_size, int(found.st_mtime))
+        return files
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold the lock on the part file; what a killed writer left in it is overwritten."""
+        part = self.path(part_name(name))
+        with local_errors(part):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            descriptor = _open_locked(part)
+        try:
+            yield
+        finally:
+            with local_errors(part):
+                part.unlink(missing_ok=True)  # before the lock goes: a waiting writer sees that its file is gone
+                os.close(descriptor)
+
+    def _versions(self, name: str) -> Mapping[str, StoredFile]:
+        if self.find(name) is None:
+            return {}
+        return versions_among(name, self.entries())
+
+    def _sha256(self, name: str) -> str:
+        with local_errors(self.path(name)):
+            return sha256_of(self.path(name))
+
+    def _put(self, file: NewFile, target: str, *, replace: bool) -> bool:
+        part, path = self.path(part_name(file.name)), self.path(target)
+        with local_errors(path):
+            with file.path.open("rb") as readable, part.open("wb") as writable:
+                shutil.copyfileobj(readable, writable, 1_048_576)
+                writable.flush()
+                os.fchmod(writable.fileno(), _MODE)
+                os.fsync(writable.fileno())
+            if sha256_of(part) != file.sha256:
+                raise StorageError(
+                    f"{part} does not hold what was written to it ({file.size_bytes:,} bytes of {file.path})"
+                )
+            if replace:
+                part.replace(path)
+            elif not _rename_without_clobbering(part, path):
+                return False
+            sync_directory(self.directory)
+        return True
+
+
+def _open_locked(part: Path) -> int:
+    while True:
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, _MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if part.exists() and os.path.samestat(os.fstat(descriptor), part.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass  # its writer removed it between the two looks
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _rename_without_clobbering(part: Path, path: Path) -> bool:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        # Some network and FUSE file systems have no hard links. Every writer of ours holds the lock on the part file of
+        # this name, so none can take the name between the look and the rename.
+        if path.exists():
+            return False
+        part.rename(path)
+    return True

@@ -1,0 +1,1 @@
+"""The tests mirror the package: real FFmpeg, real servers, real Dagster instances."""
