@@ -10,7 +10,7 @@ from audio_compressor.defs.assets.report import processing_report
 from audio_compressor.defs.jobs import JOBS
 from audio_compressor.defs.resources import build_resources
 from audio_compressor.defs.schedules import build_nightly_schedule
-from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor
+from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor, stranded_results_sensor
 from audio_compressor.settings import Settings, load_settings
 
 
@@ -21,7 +21,7 @@ def build_definitions(settings: Settings, progress: Progress | None = None) -> d
         assets=[RECORDING_DIRECTORY_SPEC, build_recording_assets(settings.batch_size), processing_report],
         jobs=JOBS,
         schedules=[build_nightly_schedule(settings)],
-        sensors=[new_recordings_sensor, processing_report_sensor],
+        sensors=[new_recordings_sensor, processing_report_sensor, stranded_results_sensor],
         resources={**build_resources(settings).by_name(), "progress": progress or Progress()},
         # A process for each step costs 8 s and gains nothing: a run has one step, which is parallel inside.
         executor=dg.in_process_executor,

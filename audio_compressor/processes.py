@@ -60,7 +60,7 @@ class ChildProcesses:
             raise CancelledError(f"{argv[0]} was stopped because the run is being cancelled")
         if stdout is None:
             raise TimedOutError(f"{argv[0]} was stopped after its time limit of {timeout_seconds:.0f} s")
-        return Finished(returncode, stdout, stderr.decode(errors="replace"))
+        return Finished(returncode, stdout, stderr[-MAX_STDERR_BYTES:].decode(errors="replace"))
 
     def kill_all(self) -> None:
         """Kill every child with its process group; every `run`, current or later, raises CancelledError."""

@@ -1,6 +1,8 @@
 """`audio-compressor demo`: the real thing, run against an SFTP server with sample recordings."""
 
 import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from rich.console import Console
 
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.cli.environment import log_to_stderr, prepare_dagster_home
-from audio_compressor.cli.run import exit_code, summarise, watch_night
+from audio_compressor.cli.run import exit_code, interrupt_on_sigterm, summarise, watch_night
 from audio_compressor.cli.terminal import console
 from audio_compressor.demo.recordings import add_recording, create_recordings, next_directory
 from audio_compressor.demo.session import DemoDirectory, demo_environment
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 UI_PORT = 3000
 _ARRIVALS = 20
+_SECONDS_TO_END = 15.0
 _SECONDS_BETWEEN_ARRIVALS = 30.0
 
 
@@ -43,6 +46,7 @@ def run_demo(path: Path) -> int:
 def serve_demo(path: Path) -> int:
     """The same server with the Dagster UI, the sensor and the schedule, while new recordings arrive, until Ctrl+C."""
     out = console()
+    interrupt_on_sigterm()
     directory = _prepare(path, out)
     log_to_stderr("INFO")
     with demo_environment(directory):
@@ -62,9 +66,18 @@ def serve_demo(path: Path) -> int:
             return 0
         finally:
             stop.set()
-            dagster.terminate()
+            _end(dagster)
             arrivals.join()
-            dagster.wait()
+
+
+def _end(dagster: "subprocess.Popen[bytes]") -> None:
+    """SIGINT lets `dagster dev` end its web server, daemon and code server; SIGTERM would leave them behind."""
+    dagster.send_signal(signal.SIGINT)
+    try:
+        dagster.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        os.killpg(dagster.pid, signal.SIGKILL)
+        dagster.wait()
 
 
 def _prepare(path: Path, out: Console) -> DemoDirectory:

@@ -1,9 +1,9 @@
 """Turns outcomes into Dagster events. The metadata keys of every asset are made here and nowhere else."""
 
 from base64 import b64encode
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
@@ -11,10 +11,12 @@ import dagster as dg
 from audio_compressor.batch.model import CompressedAudio, Download, Outcome, RecordingMetadata
 from audio_compressor.defs import data_versions
 from audio_compressor.defs.names import (
+    CODE_VERSION,
     CODE_VERSION_TAG,
     COMPRESSED_AUDIO,
     DATA_VERSION_TAG,
     INPUT_DATA_VERSION_TAG,
+    INPUT_EVENT_TAG,
     RAW_AUDIO,
     RECORDING_DIRECTORY,
     RECORDING_METADATA,
@@ -26,18 +28,36 @@ from audio_compressor.reporting.results import Result
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
-CODE_VERSION = version("audio-compressor")
+
+@dataclass(frozen=True)
+class Upstream:
+    """What a materialization was made from: the asset, its data version, and how far the event log was read then.
+
+    From a later event of that asset with another version, Dagster tells that the materialization is out of date.
+    """
+
+    asset: dg.AssetKey
+    data_version: str
+    event_log_position: int
 
 
-def outcome_events(outcome: Outcome, selected: Collection[dg.AssetKey]) -> Iterator[Event]:
-    """Everything that one recording's outcome has to say about the selected assets."""
-    if RAW_AUDIO in selected and outcome.download:
-        yield _raw_audio(outcome.directory, outcome.download)
+def outcome_events(
+    outcome: Outcome, selected: Collection[dg.AssetKey], started_at: int, log_position: Callable[[], int]
+) -> Iterator[Event]:
+    """Everything that one recording's outcome has to say about the selected assets, to be logged as it is yielded.
+
+    ``started_at`` is the position of the event log when the batch began, ``log_position`` tells the current one.
+    """
+    directory, download = outcome.directory, outcome.download
+    source = Upstream(RECORDING_DIRECTORY, str(outcome.fingerprint), started_at)
+    if RAW_AUDIO in selected and download:
+        yield _raw_audio(directory, download, source)
     if RECORDING_METADATA in selected and outcome.metadata:
-        yield _recording_metadata(outcome.directory, outcome.metadata)
+        yield _recording_metadata(directory, outcome.metadata, source)
     if COMPRESSED_AUDIO in selected:
-        if outcome.compressed and outcome.download:
-            yield _compressed_audio(outcome.directory, outcome.download, outcome.compressed)
+        if outcome.compressed and download:
+            raw_audio = Upstream(RAW_AUDIO, download.sha256, log_position())
+            yield _compressed_audio(directory, download, outcome.compressed, raw_audio)
         yield from _check_evaluations(outcome)
     if outcome.status != "success":
         yield _not_done(outcome)
@@ -69,7 +89,9 @@ def skip_observed(skip: Skip) -> dg.AssetObservation:
     )
 
 
-def adoption_materialized(adoption: Adoption, storage_location: str, uri: str) -> dg.AssetMaterialization:
+def adoption_materialized(
+    adoption: Adoption, storage_location: str, uri: str, log_position: int
+) -> dg.AssetMaterialization:
     """An output that an earlier deployment left in storage."""
     original_bytes = adoption.recording.fingerprint.size_bytes
     compressed_bytes = adoption.output.size_bytes
@@ -87,11 +109,13 @@ def adoption_materialized(adoption: Adoption, storage_location: str, uri: str) -
             "processed_at": _iso(datetime.fromtimestamp(adoption.output.modified_at_seconds, UTC)),
             "adopted": True,
         },
-        tags=_versions(data_versions.of_adoption(adoption.recording.fingerprint)),
+        tags=_versions(
+            data_versions.of_adoption(adoption.recording.fingerprint), Upstream(RAW_AUDIO, "", log_position)
+        ),
     )
 
 
-def import_materialized(result: Result) -> dg.AssetMaterialization | dg.AssetObservation:
+def import_materialized(result: Result, log_position: int) -> dg.AssetMaterialization | dg.AssetObservation:
     """An entry of an old manifest."""
     known = {
         "original_size_mb": result.original_size_mb,
@@ -107,7 +131,7 @@ def import_materialized(result: Result) -> dg.AssetMaterialization | dg.AssetObs
             partition=result.directory,
             description="imported from a manifest.json",
             metadata=metadata,
-            tags=_versions(data_versions.of_import(result.processed_at)),
+            tags=_versions(data_versions.of_import(result.processed_at), Upstream(RAW_AUDIO, "", log_position)),
         )
     reason = result.reason or "the manifest gives no reason"
     return dg.AssetObservation(
@@ -119,7 +143,7 @@ def import_materialized(result: Result) -> dg.AssetMaterialization | dg.AssetObs
     )
 
 
-def _raw_audio(directory: str, download: Download) -> dg.AssetMaterialization:
+def _raw_audio(directory: str, download: Download, source: Upstream) -> dg.AssetMaterialization:
     size_bytes = download.fingerprint.size_bytes
     return dg.AssetMaterialization(
         RAW_AUDIO,
@@ -132,11 +156,13 @@ def _raw_audio(directory: str, download: Download) -> dg.AssetMaterialization:
             "download_seconds": round(download.seconds, 3),
             "download_mb_per_second": round(size_bytes / 1e6 / max(download.seconds, 1e-3), 1),
         },
-        tags=_versions(download.sha256, RECORDING_DIRECTORY, str(download.fingerprint)),
+        tags=_versions(download.sha256, source),
     )
 
 
-def _compressed_audio(directory: str, download: Download, done: CompressedAudio) -> dg.AssetMaterialization:
+def _compressed_audio(
+    directory: str, download: Download, done: CompressedAudio, raw_audio: Upstream
+) -> dg.AssetMaterialization:
     compression, stored = done.compression, done.stored
     original_bytes = download.fingerprint.size_bytes
     picture = b64encode(compression.waveform_png).decode()
@@ -178,7 +204,7 @@ def _compressed_audio(directory: str, download: Download, done: CompressedAudio)
         COMPRESSED_AUDIO,
         partition=directory,
         metadata=metadata,
-        tags=_versions(data_versions.of_success(download.fingerprint, compression.sha256), RAW_AUDIO, download.sha256),
+        tags=_versions(data_versions.of_success(download.fingerprint, compression.sha256), raw_audio),
     )
 
 
@@ -189,7 +215,7 @@ def _levels(compression: Any) -> dict[str, dict[str, float]]:
     }
 
 
-def _recording_metadata(directory: str, found: RecordingMetadata) -> dg.AssetMaterialization:
+def _recording_metadata(directory: str, found: RecordingMetadata, source: Upstream) -> dg.AssetMaterialization:
     metadata: dict[str, Any] = {}
     if found.file:
         metadata |= {"size_bytes": found.file.size_bytes, "sha256": found.file.sha256}
@@ -206,7 +232,7 @@ def _recording_metadata(directory: str, found: RecordingMetadata) -> dg.AssetMat
         partition=directory,
         description=found.warning,
         metadata=metadata,
-        tags=_versions(found.file.sha256 if found.file else "none"),
+        tags=_versions(found.file.sha256 if found.file else "none", source),
     )
 
 
@@ -235,12 +261,15 @@ def _not_done(outcome: Outcome) -> dg.AssetObservation:
     )
 
 
-def _versions(data_version: str, upstream: dg.AssetKey | None = None, upstream_version: str = "") -> Mapping[str, str]:
-    """Hand-logged events carry no versions unless they are given as tags."""
-    tags = {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
-    if upstream is not None:
-        tags[INPUT_DATA_VERSION_TAG + upstream.to_user_string()] = upstream_version
-    return tags
+def _versions(data_version: str, upstream: Upstream) -> Mapping[str, str]:
+    """Hand-logged events carry no versions and no provenance unless they are given as tags."""
+    name = upstream.asset.to_user_string()
+    return {
+        DATA_VERSION_TAG: data_version,
+        CODE_VERSION_TAG: CODE_VERSION,
+        INPUT_DATA_VERSION_TAG + name: upstream.data_version,
+        INPUT_EVENT_TAG + name: str(upstream.event_log_position),
+    }
 
 
 def _megabytes(size_bytes: int) -> float:

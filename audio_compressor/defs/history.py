@@ -41,6 +41,11 @@ def known_keys(instance: DagsterInstance) -> Sequence[str]:
     return instance.get_dynamic_partitions(str(RECORDINGS.name))
 
 
+def event_log_position(instance: DagsterInstance) -> int:
+    """The id of the newest asset event."""
+    return instance.event_log_storage.get_maximum_record_id() or 0
+
+
 def read_history(instance: DagsterInstance) -> History:
     """Three indexed queries, whatever the number of recordings."""
     keys = known_keys(instance)

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster import DagsterInstance
 
 from audio_compressor.defs.events import adoption_materialized, directory_observed, skip_observed
-from audio_compressor.defs.history import end_dead_runs, read_history
+from audio_compressor.defs.history import end_dead_runs, event_log_position, read_history
 from audio_compressor.defs.names import COMPRESSION_JOB, RANGE_END_TAG, RANGE_START_TAG
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.resources import Resources
@@ -109,8 +109,9 @@ class Surveyor:
             return (), ()
         with self.resources.open_storage() as storage:
             adopted = tuple(find_adoptable(candidates, storage, self.resources.audio.profile().extension))
+            position = event_log_position(self.instance)
             return adopted, tuple(
-                adoption_materialized(item, storage.location, storage.uri(item.name)) for item in adopted
+                adoption_materialized(item, storage.location, storage.uri(item.name), position) for item in adopted
             )
 
 

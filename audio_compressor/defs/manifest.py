@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dagster import DagsterInstance
 
 from audio_compressor.defs.events import import_materialized
-from audio_compressor.defs.history import read_history
+from audio_compressor.defs.history import event_log_position, read_history
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.report_history import last_cursor, read_news
 from audio_compressor.recording import chronological
@@ -24,9 +24,10 @@ def record_manifest(instance: DagsterInstance, results: Sequence[Result], on_ent
     unknown = [result for result in results if result.directory not in known]
     keys = {result.directory for result in unknown} - set(history.known)
     instance.add_dynamic_partitions(str(RECORDINGS.name), sorted(keys, key=chronological))
+    position = event_log_position(instance)
     for result in results:
         if result.directory not in known:
-            instance.report_runless_asset_event(import_materialized(result))
+            instance.report_runless_asset_event(import_materialized(result, position))
         on_entry()
     return len(unknown)
 

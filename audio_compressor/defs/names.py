@@ -14,6 +14,9 @@ COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
 RELOCATION_JOB = "relocation_job"
 
+# Changes only when the same source would give another result: every recording is then shown as out of date.
+CODE_VERSION = "1"
+
 # Dagster's own tags; it exports no names for them.
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -21,6 +24,7 @@ PARTITION_TAG = "dagster/partition"
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 INPUT_DATA_VERSION_TAG = "dagster/input_data_version/"
+INPUT_EVENT_TAG = "dagster/input_event_pointer/"
 
 # Where the process runs that executes a run outside of Dagster's launchers: "host:pid".
 PROCESS_TAG = "audio_compressor/process"

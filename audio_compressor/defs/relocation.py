@@ -1,7 +1,6 @@
 """Brings results that a fallback left in the local directory to where they belong, and tells the event log.
 
-Every run does this before its own work; the nightly schedule requests a run of its own for it when nothing else is
-outstanding.
+Every run does this before its own work; when there is none, a sensor requests a run of its own for it.
 """
 
 import logging

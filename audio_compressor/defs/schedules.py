@@ -3,7 +3,7 @@
 import dagster as dg
 
 from audio_compressor.defs.intake import Surveyor, run_request
-from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB
+from audio_compressor.defs.names import COMPRESSION_JOB
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.intake.explain import explain
 from audio_compressor.retries import Retry
@@ -29,8 +29,8 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
         audio: AudioResource,
         running: RunningResource,
     ) -> list[dg.RunRequest] | dg.SkipReason:
-        resources = Resources(sftp, storage, audio, running)
-        survey = Surveyor(context.instance, resources).everything_outstanding(looks={}, retry=_LISTING_RETRY)
+        surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
+        survey = surveyor.everything_outstanding(looks={}, retry=_LISTING_RETRY)
         context.log.info(explain(survey.plan))
         survey.record(context.instance)
         night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
@@ -38,8 +38,6 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
             run_request(keys, run_key=f"{night} {keys.first}...{keys.last}")
             for keys in survey.ranges(running.batch_size)
         ]
-        if not requests and resources.has_stranded():
-            requests = [dg.RunRequest(run_key=f"{night} {RELOCATION_JOB}", job_name=RELOCATION_JOB)]
         return requests or dg.SkipReason(explain(survey.plan))
 
     return nightly_compression_schedule

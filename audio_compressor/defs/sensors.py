@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from audio_compressor.defs.history import in_flight, known_keys
+from audio_compressor.defs.history import UNFINISHED, in_flight, known_keys
 from audio_compressor.defs.intake import Surveyor, run_request
-from audio_compressor.defs.names import REPORT_JOB
+from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.report_history import has_news
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
@@ -19,6 +19,8 @@ from audio_compressor.intake.settling import Look, looks_from_json, looks_to_jso
 from audio_compressor.retries import Retry
 
 INTERVAL_SECONDS = 30
+# A destination that is away for an hour costs four short runs.
+RELOCATION_INTERVAL_SECONDS = 900
 # An evaluation has 60 s; what is over is found again at the next tick.
 MOST_PER_TICK = 500
 _LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
@@ -49,6 +51,7 @@ class Cursor:
 
 @dg.sensor(
     name="new_recordings_sensor",
+    job_name=COMPRESSION_JOB,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds partitions for settled recording directories and requests runs for what is new or changed.",
@@ -83,6 +86,27 @@ def new_recordings_sensor(
         dynamic_partitions_requests=[RECORDINGS.build_add_request(list(survey.new_keys))] if survey.new_keys else [],
         asset_events=list(survey.events),
     )
+
+
+@dg.sensor(
+    name="stranded_results_sensor",
+    job_name=RELOCATION_JOB,
+    minimum_interval_seconds=RELOCATION_INTERVAL_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests a run that moves results of a fallback from the local directory to their destination.",
+)
+def stranded_results_sensor(
+    context: dg.SensorEvaluationContext,
+    sftp: SftpResource,
+    storage: StorageResource,
+    audio: AudioResource,
+    running: RunningResource,
+) -> dg.SensorResult:
+    if not Resources(sftp, storage, audio, running).has_stranded():
+        return dg.SensorResult(skip_reason="No results wait in the local directory for their destination.")
+    if context.instance.get_run_ids(dg.RunsFilter(job_name=RELOCATION_JOB, statuses=UNFINISHED), limit=1):
+        return dg.SensorResult(skip_reason="A run is moving them already.")
+    return dg.SensorResult(run_requests=[dg.RunRequest()])
 
 
 @dg.sensor(

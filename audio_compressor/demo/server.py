@@ -26,8 +26,6 @@ HOST = "127.0.0.1"
 class EmbeddedSftpServer:
     """Serves ``root`` as ``/`` to one user. ``port`` 0 takes a free one, which ``stop`` and ``start`` then keep."""
 
-    password_login = True
-
     def __init__(
         self,
         root: Path,
@@ -116,6 +114,7 @@ class EmbeddedSftpServer:
             self._server.close()
             await self._server.wait_closed()
             self._server = None
+        await _settle()
         await self._abort_all()
         # Each session's task closes the files that were open in it.
         others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -125,8 +124,7 @@ class EmbeddedSftpServer:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
         await asyncio.get_running_loop().shutdown_default_executor()
-        for _ in range(3):  # sockets are closed in callbacks that the above has only scheduled
-            await asyncio.sleep(0)
+        await _settle()
 
     async def _abort_all(self) -> None:
         sessions = list(self._sessions)
@@ -168,10 +166,16 @@ class _Login(asyncssh.SSHServer):
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._server.password_login
+        return True
 
     def validate_password(self, username: str, password: str) -> bool:
         return username == self._server._username and password == self._server._password
+
+
+async def _settle() -> None:
+    """Let the event loop do what it has only scheduled: take connections that were just accepted, close sockets."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def _host_key(path: Path | None) -> asyncssh.SSHKey:

@@ -187,7 +187,7 @@ class SftpConnection:
         if found != expected:
             raise SourceChangedError(
                 f"{remote} has changed: {expected.size_bytes:,} bytes of {expected.modified_at:%Y-%m-%d %H:%M:%S} UTC "
-                f"became {found.size_bytes:,} bytes of {found.modified_at:%Y-%m-%d %H:%M:%S} UTC; it is still written to"
+                f"became {found.size_bytes:,} bytes of {found.modified_at:%Y-%m-%d %H:%M:%S} UTC; it is still written"
             )
 
     def _receive(
@@ -285,7 +285,6 @@ class SftpConnection:
     def _client(self, doing: str) -> Iterator[PipelinedSftpClient]:
         """The connected client, for one operation. After a failure that is not an answer the connection is dropped."""
         with self._in_use:
-            self._raise_if_closed()
             session = self._session or self._connect()
             try:
                 with remote_errors(self._endpoint.server, doing):
@@ -296,6 +295,7 @@ class SftpConnection:
                 raise
 
     def _connect(self) -> Session:
+        self._raise_if_closed()
         try:
             self._session = session = open_session(self._endpoint, self._connecting)
         except (ConnectionLostError, TimedOutError) as error:

@@ -39,7 +39,7 @@ _PARAMIKO_KEYS: tuple[tuple[Any, type[PKey]], ...] = (
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user name with a password, a private key, or both; ``origin`` says where they are from."""
+    """A user name with a password or a private key, which goes first; ``origin`` says where they are from."""
 
     username: str
     origin: str

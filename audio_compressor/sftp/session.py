@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from paramiko import AuthenticationException, PKey, ServiceRequestingTransport, SSHException, Transport
+from paramiko import BadAuthenticationType, PKey, Transport
 
 from audio_compressor.errors import TimedOutError
 from audio_compressor.sftp.client import PipelinedSftpClient
@@ -20,8 +20,7 @@ from audio_compressor.sftp.translation import remote_errors
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 
-class _FastTransport(ServiceRequestingTransport):
-    # The parent asks for the authentication service once. Transport asks again for each method, and some servers hang up.
+class _FastTransport(Transport):
     # Its own order starts with aes128-ctr: 68 to 100 MB/s instead of 131 to 149 (115 MB over loopback).
     _preferred_ciphers = (
         "aes128-gcm@openssh.com",
@@ -102,15 +101,9 @@ def _time_limit(transport: Transport, endpoint: SftpEndpoint) -> Iterator[None]:
 
 
 def _log_in(transport: Transport, credentials: Credentials, key: PKey | None) -> None:
-    """With the key, then with the password where there is one: some servers want both, one after the other."""
-    username, password = credentials.username, credentials.password
     if key is not None:
-        try:
-            transport.auth_publickey(username, key)
-        except AuthenticationException:
-            if password is None:
-                raise
-    if not transport.is_authenticated():
-        if password is None:
-            raise SSHException("the server wants a password besides the key, and there is none")
-        transport.auth_password(username, password)
+        wanted_too = transport.auth_publickey(credentials.username, key)
+    else:
+        wanted_too = transport.auth_password(credentials.username, credentials.password or "")
+    if wanted_too:
+        raise BadAuthenticationType("one method is not enough", wanted_too)

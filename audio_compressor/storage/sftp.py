@@ -11,7 +11,14 @@ from pathlib import Path
 from posixpath import join
 from tempfile import TemporaryDirectory
 
-from audio_compressor.errors import AudioCompressorError, RemoteFileMissingError, StorageError
+from audio_compressor.errors import (
+    AudioCompressorError,
+    CancelledError,
+    ConnectionLostError,
+    RemoteFileMissingError,
+    StorageError,
+    TimedOutError,
+)
 from audio_compressor.recording import part_name
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.storage.base import (
@@ -120,6 +127,8 @@ class SftpStorage(PublishingStorage):
                 return True
             if self._connection.rename(part, path):
                 return True
+        except (ConnectionLostError, TimedOutError, CancelledError):
+            raise  # to clean up would be to connect again; the next attempt writes to the same part file
         except AudioCompressorError:
             self._try_to_remove(part)
             raise

@@ -93,6 +93,7 @@ def test_what_is_unknown_is_null_and_what_is_small_is_not_zero() -> None:
 
 
 @given(st.lists(results, max_size=20))
+@settings(deadline=None)  # a busy machine, not the code, decides how long an example takes
 def test_what_was_written_is_read_back(arrived: list[Result]) -> None:
     frame = update(None, arrived)
     text = manifest_json(frame)
@@ -226,7 +227,7 @@ almost_entries = st.fixed_dictionaries(
 
 
 @given(st.text() | json_values.map(json.dumps) | st.lists(almost_entries | json_values).map(lambda e: manifest(*e)))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         read = parse_manifest(text)

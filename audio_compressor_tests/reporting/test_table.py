@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from audio_compressor.errors import AccessDeniedError, ManifestError, StorageError
 from audio_compressor.recording import chronological
-from audio_compressor.reporting.results import COLUMNS, PRODUCT_COLUMNS, Result
 from audio_compressor.reporting.files import REPORT_NAME
+from audio_compressor.reporting.results import COLUMNS, PRODUCT_COLUMNS, Result
 from audio_compressor.reporting.table import read_csv, results_of, update, write_csv
 from audio_compressor_tests.reporting.strategies import results
 
@@ -143,6 +143,7 @@ def test_rows_are_in_order_of_recording() -> None:
 
 
 @given(st.lists(results, max_size=30), st.integers(0, 30))
+@settings(deadline=None)  # a busy machine, not the code, decides how long an example takes
 def test_one_row_each_whatever_arrives_in_whatever_portions(arrived: list[Result], cut: int) -> None:
     frame = update(update(None, arrived[:cut]), arrived[cut:])
     rows = results_of(frame)
@@ -157,6 +158,7 @@ def test_one_row_each_whatever_arrives_in_whatever_portions(arrived: list[Result
 
 
 @given(st.lists(results, max_size=10))
+@settings(deadline=None)  # a busy machine, not the code, decides how long an example takes
 def test_portions_make_no_difference_in_order_of_time(arrived: list[Result]) -> None:
     # A failed result without an earlier success may carry figures, but never those of a product.
     honest = [
@@ -175,6 +177,7 @@ def test_portions_make_no_difference_in_order_of_time(arrived: list[Result]) -> 
 
 
 @given(arrived=st.lists(results, max_size=20))
+@settings(deadline=None)  # a busy machine, not the code, decides how long an example takes
 def test_csv_gives_the_same_table_back(arrived: list[Result], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("report") / REPORT_NAME
     frame = update(None, arrived)

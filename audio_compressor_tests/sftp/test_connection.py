@@ -57,7 +57,7 @@ def test_scan_shows_every_kind_of_name(any_server: ServerUnderTest) -> None:
     (any_server.root / "10-17-25").mkdir()
     (any_server.root / "with space").mkdir()
     (any_server.root / "Größe").write_bytes(b"12345")
-    os.mkdir(os.fsencode(any_server.root) + b"/\xff\xfe-10-17-25")
+    Path(os.fsdecode(os.fsencode(any_server.root) + b"/\xff\xfe-10-17-25")).mkdir()
     (any_server.root / "link").symlink_to("10-17-25")
     (any_server.root / "dangling").symlink_to("nowhere")
     os.utime(any_server.root / "Größe", (1_700_000_000, 1_700_000_000))

@@ -19,7 +19,13 @@ from audio_compressor.settings import load_settings
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.sftp.credentials import Credentials, resolve_credentials
-from audio_compressor_tests.fixtures.sftp_servers import PASSWORD, USERNAME, endpoint_for, password_credentials
+from audio_compressor_tests.fixtures.sftp_servers import (
+    PASSWORD,
+    USERNAME,
+    OpenSshServer,
+    endpoint_for,
+    password_credentials,
+)
 
 REGION = "eu-central-1"
 
@@ -164,11 +170,17 @@ def test_private_keys(sftp_root: Path, tmp_path: Path, kind: str, key_format: st
                 assert connection.stat("/").is_directory
 
 
-def test_a_key_that_is_refused_gives_way_to_the_password(sftp_endpoint: SftpEndpoint) -> None:
-    key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-    credentials = replace(password_credentials(), private_key=key)
-    with SftpConnection(replace(sftp_endpoint, credentials=lambda: credentials)) as connection:
-        assert connection.stat("/").is_directory
+def test_a_key_that_the_server_does_not_know(openssh_server: OpenSshServer, tmp_path: Path) -> None:
+    stranger = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
+    credentials = replace(openssh_server.credentials, private_key=stranger)
+    with pytest.raises(AuthenticationError, match="refuses"):
+        SftpConnection(endpoint_for(openssh_server.port, tmp_path / "known_hosts", credentials)).stat("/")
+
+
+def test_openssh_without_password_login_says_what_it_wants(openssh_server: OpenSshServer, tmp_path: Path) -> None:
+    endpoint = endpoint_for(openssh_server.port, tmp_path / "known_hosts", password_credentials())
+    with pytest.raises(AuthenticationError, match="accepts publickey"):
+        SftpConnection(endpoint).stat("/")
 
 
 def test_a_wrong_password_is_tried_once(
@@ -176,26 +188,19 @@ def test_a_wrong_password_is_tried_once(
 ) -> None:
     wrong = "hunter2-but-longer"
     endpoint = replace(sftp_endpoint, credentials=lambda: password_credentials(wrong))
-    with caplog.at_level(logging.DEBUG), SftpConnection(endpoint) as connection:
-        with pytest.raises(AuthenticationError, match="refuses") as caught:
-            Retry(5, 0).call(lambda: connection.stat("/"), what="listing")
+    with (
+        caplog.at_level(logging.DEBUG),
+        SftpConnection(endpoint) as connection,
+        pytest.raises(AuthenticationError, match="refuses") as caught,
+    ):
+        Retry(5, 0).call(lambda: connection.stat("/"), what="listing")
     assert sftp_server.connections == 1
     assert wrong not in _everything_about(caught.value) + caplog.text
 
 
-def test_a_server_without_password_login_says_what_it_wants(sftp_root: Path, tmp_path: Path) -> None:
-    class KeysOnly(EmbeddedSftpServer):
-        password_login = False
-
-    with KeysOnly(
-        sftp_root, USERNAME, PASSWORD, authorized_public_key=asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    ) as server:
-        endpoint = endpoint_for(server.port, tmp_path / "known_hosts")
-        with pytest.raises(AuthenticationError, match="accepts publickey"):
-            SftpConnection(endpoint).stat("/")
-
-
-@pytest.mark.parametrize("content", ["not a key", "-----BEGIN OPENSSH PRIVATE KEY-----\nQQ==\n-----END OPENSSH PRIVATE KEY-----\n"])
+@pytest.mark.parametrize(
+    "content", ["not a key", "-----BEGIN OPENSSH PRIVATE KEY-----\nQQ==\n-----END OPENSSH PRIVATE KEY-----\n"]
+)
 def test_a_key_that_is_none(content: str) -> None:
     with pytest.raises(CredentialsError, match="not a private key") as caught:
         Credentials("u", "test", private_key=content).load_private_key()

@@ -1,6 +1,7 @@
 """Trust: first contact, the same key again, another key, several keys."""
 
 import base64
+import shutil
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,9 @@ from audio_compressor_tests.fixtures.sftp_servers import (
     endpoint_for,
 )
 
+SSH_KEYGEN = shutil.which("ssh-keygen") or ""
+needs_ssh_keygen = pytest.mark.skipif(not SSH_KEYGEN, reason="OpenSSH's ssh-keygen is not installed")
+
 
 def connect(endpoint: SftpEndpoint) -> None:
     with SftpConnection(endpoint) as connection:
@@ -34,6 +38,7 @@ def new_key() -> Ed25519Key:
     return Ed25519Key(data=base64.b64decode(text.split()[1]))
 
 
+@needs_ssh_keygen
 def test_accept_new_remembers_and_ssh_keygen_agrees(any_server: ServerUnderTest, tmp_path: Path) -> None:
     known_hosts = tmp_path / "not yet" / "there" / "known_hosts"
     endpoint = replace(any_server.endpoint, known_hosts=known_hosts)
@@ -45,7 +50,7 @@ def test_accept_new_remembers_and_ssh_keygen_agrees(any_server: ServerUnderTest,
     connect(replace(endpoint, host_key_policy="strict"))
     assert known_hosts.read_bytes() == remembered
     found = subprocess.run(
-        ["ssh-keygen", "-F", f"[127.0.0.1]:{endpoint.port}", "-l", "-f", known_hosts],
+        [SSH_KEYGEN, "-F", f"[127.0.0.1]:{endpoint.port}", "-l", "-f", known_hosts],
         capture_output=True,
         text=True,
         check=True,
@@ -54,10 +59,11 @@ def test_accept_new_remembers_and_ssh_keygen_agrees(any_server: ServerUnderTest,
     assert fingerprint(blob) in found.stdout
 
 
+@needs_ssh_keygen
 def test_hashed_entries_of_openssh(any_server: ServerUnderTest) -> None:
     connect(any_server.endpoint)
     known_hosts = any_server.endpoint.known_hosts
-    subprocess.run(["ssh-keygen", "-q", "-H", "-f", known_hosts], check=True, capture_output=True)
+    subprocess.run([SSH_KEYGEN, "-q", "-H", "-f", known_hosts], check=True, capture_output=True)
     hashed = known_hosts.read_text()
     assert hashed.startswith("|1|")
     connect(replace(any_server.endpoint, host_key_policy="strict"))
@@ -156,7 +162,9 @@ def test_a_line_is_added_after_one_without_an_end(tmp_path: Path) -> None:
 def test_patterns(tmp_path: Path, patterns: str, is_known: bool) -> None:
     key = new_key()
     path = tmp_path / "known_hosts"
-    path.write_text(f"# comment\n\nnonsense\nsftp.example ssh-ed25519 !!!\n{patterns} ssh-ed25519 {key.get_base64()} me\n")
+    path.write_text(
+        f"# comment\n\nnonsense\nsftp.example ssh-ed25519 !!!\n{patterns} ssh-ed25519 {key.get_base64()} me\n"
+    )
     known_hosts = KnownHosts(path, "strict", "sftp.example", 22)
     if is_known:
         known_hosts.verify(key)

@@ -7,6 +7,7 @@ and a failure turns only its own partition red.
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from threading import Event
 
 import dagster as dg
@@ -14,9 +15,15 @@ import dagster as dg
 from audio_compressor.audio.checks import CHECKS
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
-from audio_compressor.defs.events import CODE_VERSION, outcome_events
-from audio_compressor.defs.history import claimed_before, known_keys
-from audio_compressor.defs.names import COMPRESSED_AUDIO, RAW_AUDIO, RECORDING_DIRECTORY, RECORDING_METADATA
+from audio_compressor.defs.events import outcome_events
+from audio_compressor.defs.history import claimed_before, event_log_position, known_keys
+from audio_compressor.defs.names import (
+    CODE_VERSION,
+    COMPRESSED_AUDIO,
+    RAW_AUDIO,
+    RECORDING_DIRECTORY,
+    RECORDING_METADATA,
+)
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.relocation import relocate_stranded
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
@@ -26,7 +33,7 @@ OWNERS = ["team:audio-compressor"]
 RECORDING_DIRECTORY_SPEC = dg.AssetSpec(
     RECORDING_DIRECTORY,
     partitions_def=RECORDINGS,
-    group_name="source",
+    group_name="recordings",
     kinds={"sftp"},
     owners=OWNERS,
     description="A recording directory on the SFTP server. Observed by the sensor and the nightly schedule; "
@@ -92,6 +99,8 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.Output[None]]:
         selected = context.selected_asset_keys
+        log_position = partial(event_log_position, context.instance)
+        started_at = log_position()
         keys = list(context.partition_keys)
         claimed = claimed_before(context.instance, context.run.run_id, known_keys(context.instance))
         outcomes = [
@@ -116,7 +125,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
             )
             with closing(batch):
                 for outcome in batch:
-                    for event in outcome_events(outcome, selected):
+                    for event in outcome_events(outcome, selected, started_at, log_position):
                         context.log_event(event)
                     _log(context, outcome, len(outcomes) + 1, len(keys))
                     progress.finished(outcome)
