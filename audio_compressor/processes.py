@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO
 
@@ -33,13 +34,21 @@ class Finished:
     stderr: str
 
 
+@dataclass(eq=False)
+class _Job:
+    """One call of `run`: its process while there is one, and whether it must not have one any more."""
+
+    process: "subprocess.Popen[bytes] | None" = None
+    is_abandoned: bool = False
+
+
 class ChildProcesses:
     """Runs children and can kill all of them; safe to use from many threads."""
 
     def __init__(self) -> None:
         # Reentrant, so that `kill_all` may also be called from a signal handler.
         self._lock = threading.RLock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._jobs: set[_Job] = set()
         self._cancelled = False
 
     def run(self, argv: Sequence[str], *, timeout_seconds: float) -> Finished:
@@ -50,48 +59,76 @@ class ChildProcesses:
             CancelledError: `kill_all` was called before or meanwhile.
             OSError: it could not be started.
         """
+        job = _Job()
+        if threading.current_thread() is not threading.main_thread():
+            return self._run(job, argv, timeout_seconds)
+        # Signal handlers raise in the main thread, and in the midst of starting a process its id would be lost (seen
+        # in the tests). So the main thread only waits, where it can be interrupted without harm.
+        result: Future[Finished] = Future()
+        worker = threading.Thread(target=self._run_into, args=(result, job, argv, timeout_seconds), name="child")
+        try:
+            worker.start()
+            return result.result()
+        except BaseException:
+            self._abandon(job)
+            raise
+
+    def kill_all(self) -> None:
+        """Kill every child with its process group; every `run`, current or later, raises CancelledError."""
+        with self._lock:
+            self._cancelled = True
+            for job in self._jobs:
+                self._abandon(job)
+
+    def _run_into(self, result: "Future[Finished]", job: _Job, argv: Sequence[str], timeout_seconds: float) -> None:
+        try:
+            result.set_result(self._run(job, argv, timeout_seconds))
+        except BaseException as error:
+            result.set_exception(error)
+
+    def _run(self, job: _Job, argv: Sequence[str], timeout_seconds: float) -> Finished:
         deadline = time.monotonic() + timeout_seconds
-        process = self._start(argv)
+        process = self._start(job, argv)
         try:
             stdout, stderr = _communicate(process, deadline)
         finally:
-            returncode = self._end(process)
+            returncode = self._end(job, process)
         if self._cancelled:
             raise CancelledError(f"{argv[0]} was stopped because the run is being cancelled")
         if stdout is None:
             raise TimedOutError(f"{argv[0]} was stopped after its time limit of {timeout_seconds:.0f} s")
         return Finished(returncode, stdout, stderr[-MAX_STDERR_BYTES:].decode(errors="replace"))
 
-    def kill_all(self) -> None:
-        """Kill every child with its process group; every `run`, current or later, raises CancelledError."""
+    def _start(self, job: _Job, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
         with self._lock:
-            self._cancelled = True
-            for process in self._running:
-                _kill_group(process)
-
-    def _start(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._cancelled:
+            if self._cancelled or job.is_abandoned:
                 raise CancelledError(f"{argv[0]} was not started because the run is being cancelled")
-            process = subprocess.Popen(
+            job.process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-            self._running.add(process)
-            return process
+            self._jobs.add(job)
+            return job.process
 
-    def _end(self, process: subprocess.Popen[bytes]) -> int:
+    def _end(self, job: _Job, process: "subprocess.Popen[bytes]") -> int:
         """Kill what is left of the group, then reap: in this order, for an unreaped leader keeps its id from reuse."""
         with self._lock:
             _kill_group(process)
-            self._running.discard(process)
+            job.process = None
+            self._jobs.discard(job)
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
         return process.wait()
+
+    def _abandon(self, job: _Job) -> None:
+        with self._lock:
+            job.is_abandoned = True
+            if job.process is not None:
+                _kill_group(job.process)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

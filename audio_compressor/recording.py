@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
 
-# A file name may be 255 bytes on every file system in use. The longest one made from a directory name is
-# ".{directory}_compressed_YYYYMMDD_HHMMSS.flac.part": 38 bytes more than the name itself.
-MAX_DIRECTORY_NAME_BYTES = 255 - len("._compressed_YYYYMMDD_HHMMSS.flac.part")
+# A file name may be 255 bytes on every file system in use. The longest one made from a directory name is the part file
+# of the marker of a stranded duplicate: 48 bytes more than the name itself.
+MAX_DIRECTORY_NAME_BYTES = 255 - len(".._compressed_YYYYMMDD_HHMMSS.flac.stranded.part")
 
 _OUTPUT = re.compile(r"^(?P<directory>.+)_(?:compressed(?:_\d{8}_\d{6})?\.\w+|meta(?:_\d{8}_\d{6})?\.xml)$", re.DOTALL)
 _DATED = re.compile(r"^(?P<month>\d{2})-(?P<day>\d{2})-(?P<year>\d{2})(?:-(?P<take>\d{2}))?$")
@@ -53,19 +53,22 @@ class Recording:
 def why_unusable(directory: str) -> str | None:
     """The reason why a directory name cannot be a recording, or None when it can.
 
-    Commas and ``...`` are how Dagster writes lists and ranges of partition keys; control characters break its UI and
-    every terminal; a separator or a leading dot would lead out of the destination or hide the result there.
+    Commas and ``...`` are how Dagster writes lists and ranges of partition keys, and a dot beside ``...`` is ambiguous;
+    control characters break its UI and every terminal; a separator or a leading dot would lead out of the destination
+    or hide the result there; U+FFFD stands for bytes that are not UTF-8, so that no path leads back to the directory.
     """
     if not directory:
         return "the name is empty"
     if "/" in directory or "\\" in directory:
         return "the name holds a path separator"
-    if directory.startswith("."):
-        return "the name starts with a dot"
+    if directory.startswith(".") or directory.endswith("."):
+        return "the name starts or ends with a dot"
     if directory != directory.strip():
         return "the name starts or ends with white space"
     if "," in directory or "..." in directory:
         return "the name holds a comma or '...', which Dagster keeps for lists and ranges"
+    if "\ufffd" in directory:
+        return "the name is not UTF-8"
     if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in directory):
         return "the name holds control or invisible characters"
     if len(directory.encode()) > MAX_DIRECTORY_NAME_BYTES:

@@ -37,7 +37,10 @@ def _refuse(allowed: str) -> PydanticCustomError:
 
 
 def _local_path(value: object) -> str:
-    path = Path(str(value)).expanduser()
+    try:
+        path = Path(str(value)).expanduser()
+    except RuntimeError:  # ~ or ~user of somebody without a home
+        path = Path(str(value))
     if not path.is_absolute():
         raise _refuse("an absolute path such as /data/compressed")
     return str(path)
@@ -227,7 +230,7 @@ class RunningSettings(BaseModel):
     @field_validator("schedule")
     @classmethod
     def _cron(cls, value: str) -> str:
-        if len(value.split()) != 5 or not croniter.is_valid(value):
+        if len(value.split()) != 5 or not croniter.is_valid(value, strict=True):
             raise _refuse("five cron fields such as 0 2 * * *")
         return value
 
@@ -246,7 +249,12 @@ class RunningSettings(BaseModel):
 
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(
-        case_sensitive=False, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        case_sensitive=False,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
 

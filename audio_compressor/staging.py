@@ -67,7 +67,7 @@ def _remove_abandoned(temp_dir: Path) -> None:
             try:
                 with _lock(path):
                     shutil.rmtree(path, ignore_errors=True)
-            except BlockingIOError:
+            except (BlockingIOError, FileNotFoundError):  # in use, or just removed by the run that used it
                 continue
 
 

@@ -36,7 +36,7 @@ def run() -> int:
 
 def watch_night(settings: Settings) -> Night:
     """Run the night with a progress bar on a terminal, with log lines elsewhere."""
-    interrupt_on_sigterm()
+    interrupt_on_signals()
     watcher: TerminalWatcher
     if sys.stderr.isatty():
         watcher = ProgressBar(console(stderr=True))
@@ -71,10 +71,11 @@ def summarise(night: Night, out: Console) -> None:
         out.print(f"{len(plan.done)} more were done before and are skipped.")
 
 
-def interrupt_on_sigterm() -> None:
-    """A service manager's stop is handled like a person's Ctrl+C."""
+def interrupt_on_signals() -> None:
+    """A service manager's stop is handled like a person's Ctrl+C, also in the background, where shells ignore SIGINT."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)

@@ -25,6 +25,7 @@ def find_adoptable(outstanding: Iterable[Outstanding], storage: Storage, extensi
 
     Meant for recordings with no success in the history: one whose source changed later must not find its old output.
     """
+    outstanding = list(outstanding)
     candidates = {item.directory: compressed_name(item.directory, extension) for item in outstanding}
     found = _find(storage, candidates.values())
     recordings = {item.directory: item.recording for item in outstanding}

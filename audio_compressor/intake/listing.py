@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from posixpath import join
 
-from audio_compressor.errors import AudioCompressorError, RemoteFileMissingError, TransientError
+from audio_compressor.errors import AudioCompressorError, ConnectionLostError, RemoteFileMissingError, TimedOutError
 from audio_compressor.recording import Fingerprint, chronological, why_unusable
 from audio_compressor.sftp.connection import RemoteEntry, SftpConnection
 
@@ -76,7 +76,7 @@ def _source_directory(directory: RemoteEntry, audio: RemoteEntry | AudioCompress
     name, modified_at_seconds = directory.name, directory.modified_at_seconds
     if isinstance(audio, RemoteFileMissingError):
         return SourceDirectory(name, modified_at_seconds, None)
-    if isinstance(audio, TransientError):
+    if isinstance(audio, (ConnectionLostError, TimedOutError)):
         raise audio
     if isinstance(audio, AudioCompressorError):
         return SourceDirectory(name, modified_at_seconds, None, str(audio))

@@ -45,5 +45,5 @@ class Outage:
             return None
         try:
             return cls(float(value[0]), int(value[1]), float(value[2]), str(value[3]))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None

@@ -54,6 +54,6 @@ def looks_from_json(value: object) -> dict[str, Look]:
             try:
                 fingerprint, seen = item
                 looks[str(key)] = Look(Fingerprint.parse(fingerprint), float(seen))
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError, OverflowError):
                 continue
     return looks

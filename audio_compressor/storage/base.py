@@ -11,13 +11,16 @@ from types import TracebackType
 from typing import Literal, Self
 
 from audio_compressor.local_files import local_errors
-from audio_compressor.recording import timestamped
+from audio_compressor.recording import part_name, timestamped
 
 Location = Literal["local", "sftp", "s3"]
 OnExisting = Literal["timestamp", "replace"]
 
 # What is being written, or marks something, starts with a dot and is no result.
 HIDDEN = "."
+PART_SUFFIX = part_name("").removeprefix(HIDDEN)
+# A part file that has not been written to for a day belongs to a run that was killed.
+LEFTOVER_SECONDS = 86_400
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ import logging
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from audio_compressor.local_files import local_errors, sha256_of, sync_directory
 from audio_compressor.recording import part_name
 from audio_compressor.storage.base import (
     HIDDEN,
+    LEFTOVER_SECONDS,
+    PART_SUFFIX,
     NewFile,
     OnExisting,
     PublishingStorage,
@@ -42,6 +45,7 @@ class LocalStorage(PublishingStorage):
     ) -> None:
         super().__init__(on_existing, now)
         self.directory = directory
+        self._swept = False
 
     def path(self, name: str) -> Path:
         return self.directory / name
@@ -97,6 +101,7 @@ class LocalStorage(PublishingStorage):
         part = self.path(part_name(name))
         with local_errors(part):
             self.directory.mkdir(parents=True, exist_ok=True)
+            self._sweep()
             descriptor = _open_locked(part)
         try:
             yield
@@ -104,6 +109,17 @@ class LocalStorage(PublishingStorage):
             with local_errors(part):
                 part.unlink(missing_ok=True)  # before the lock goes: a waiting writer sees that its file is gone
                 os.close(descriptor)
+
+    def _sweep(self) -> None:
+        """Once for each storage: remove what killed runs left of names that may never be published again."""
+        if self._swept:
+            return
+        self._swept = True
+        for part in self.directory.glob(f"{HIDDEN}*{PART_SUFFIX}"):
+            with suppress(FileNotFoundError):  # another run sweeps too
+                if part.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+                    log.info("Removing %s, which an interrupted run left", part)
+                    part.unlink()
 
     def _versions(self, name: str) -> Mapping[str, StoredFile]:
         if self.find(name) is None:

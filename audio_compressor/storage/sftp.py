@@ -23,6 +23,8 @@ from audio_compressor.recording import part_name
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.storage.base import (
     HIDDEN,
+    LEFTOVER_SECONDS,
+    PART_SUFFIX,
     NewFile,
     OnExisting,
     PublishingStorage,
@@ -32,9 +34,6 @@ from audio_compressor.storage.base import (
 )
 
 log = logging.getLogger(__name__)
-
-# An upload that has not moved for a day belongs to a run that was killed.
-_LEFTOVER_SECONDS = 86_400
 
 
 class SftpStorage(PublishingStorage):
@@ -142,8 +141,8 @@ class SftpStorage(PublishingStorage):
                 return
             self._connection.make_directories(self._directory)
             for entry in self._connection.scan(self._directory):
-                is_part = entry.name.startswith(HIDDEN) and entry.name.endswith(part_name("").lstrip("."))
-                if is_part and entry.modified_at_seconds < time.time() - _LEFTOVER_SECONDS:
+                is_part = entry.name.startswith(HIDDEN) and entry.name.endswith(PART_SUFFIX)
+                if is_part and entry.modified_at_seconds < time.time() - LEFTOVER_SECONDS:
                     log.info("Removing %s, which an interrupted run left", self.uri(entry.name))
                     self._try_to_remove(self._path(entry.name))
             self._prepared = True

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -119,6 +119,7 @@ def test_bare_addresses_do_not_become_links(text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab \\`*_[]()<>!|~&#;:/\n\t-\"'@.wxj0") | st.characters(), max_size=40))
+@settings(deadline=None)  # a busy machine, not the code, decides how long an example takes
 @example("`|`")
 @example("\\|\\")
 @example("[a]: /b")

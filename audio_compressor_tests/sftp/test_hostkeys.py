@@ -1,10 +1,11 @@
 """Trust: first contact, the same key again, another key, several keys."""
 
 import base64
+import fcntl
 import shutil
 import stat
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,10 +129,20 @@ def test_a_file_that_cannot_be_written_is_said(sftp_endpoint: SftpEndpoint) -> N
         connect(replace(sftp_endpoint, known_hosts=Path("/proc/known_hosts")))  # not even root may
 
 
-def test_first_contact_by_many_at_once_leaves_one_line(sftp_endpoint: SftpEndpoint) -> None:
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(connect, [sftp_endpoint] * 6))
-    assert len(sftp_endpoint.known_hosts.read_text().splitlines()) == 1
+def test_first_contact_by_several_at_once_leaves_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    key, other = new_key(), new_key()
+    path.touch()
+    with ThreadPoolExecutor(3) as pool, path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        pending = [
+            pool.submit(KnownHosts(path, "accept-new", "sftp.example", 22).verify, shown) for shown in (key, key, other)
+        ]
+        assert not wait(pending, timeout=0.3).done  # all have found the file empty and wait to add their line
+        fcntl.flock(file, fcntl.LOCK_UN)
+        errors = [future.exception(10) for future in pending]
+    assert len(path.read_text().splitlines()) == 1
+    assert {type(error) for error in errors} == {type(None), HostKeyError}
 
 
 def test_a_line_is_added_after_one_without_an_end(tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_a_writer_waits_for_another_process_with_the_same_part_file(tmp_path: Pa
     assert (directory / NAME).read_bytes() == CONTENT
 
 
+def test_local_leftovers_of_killed_runs_are_removed(tmp_path: Path, source: Path) -> None:
+    old, fresh, own = (tmp_path / f".{name}.part" for name in ("old_compressed.wav", "fresh_compressed.wav", NAME))
+    for part in (old, fresh, own):
+        part.write_bytes(b"half of something that was much longer than what comes now" * 1000)
+    os.utime(old, (1, 1))
+    LocalStorage(tmp_path).publish(source, NAME, SHA256)
+    assert names_in(tmp_path) == sorted([fresh.name, NAME, source.name])
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
 def test_a_directory_in_the_way(tmp_path: Path, source: Path) -> None:
     (tmp_path / "results" / NAME).mkdir(parents=True)
     stored = LocalStorage(tmp_path / "results").publish(source, NAME, SHA256)

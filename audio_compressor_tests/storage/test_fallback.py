@@ -14,7 +14,7 @@ from audio_compressor.errors import CancelledError, ConnectionLostError, OutOfSp
 from audio_compressor.retries import Retry
 from audio_compressor.settings import load_settings
 from audio_compressor.sftp.connection import SftpEndpoint
-from audio_compressor.storage import build_storage
+from audio_compressor.storage import build_primary, build_storage
 from audio_compressor.storage.fallback import PROBE_SECONDS, FallbackStorage
 from audio_compressor.storage.local import LocalStorage
 from audio_compressor.storage.s3 import S3Storage
@@ -245,4 +245,5 @@ def test_what_the_settings_say_is_built(
             assert storage.uri("a").startswith(f"{backend}://")
         if backend == "sftp":
             assert "fallback: " in storage.check_writable()
-    assert kind.location == backend  # type: ignore[attr-defined]
+    with build_primary(settings, sftp_endpoint) as primary:
+        assert isinstance(primary, kind)

@@ -12,9 +12,9 @@ from threading import Event
 
 import dagster as dg
 
-from audio_compressor.audio.checks import CHECKS
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
+from audio_compressor.defs.checks import check_specs
 from audio_compressor.defs.events import outcome_events
 from audio_compressor.defs.history import claimed_before, event_log_position, known_keys
 from audio_compressor.defs.names import (
@@ -73,11 +73,6 @@ RECORDING_METADATA_SPEC = dg.AssetSpec(
     description="The recording's metadata file: copied beside the audio when COPY_METADATA, its content shown here.",
 )
 
-CHECK_SPECS = [
-    dg.AssetCheckSpec(name, asset=COMPRESSED_AUDIO, description=description, partitions_def=RECORDINGS)
-    for name, description in CHECKS.items()
-]
-
 
 def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
     """The three products of a recording. A backfill in the UI takes ``batch_size`` recordings a run."""
@@ -85,7 +80,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="process_recordings",
         specs=[RAW_AUDIO_SPEC, COMPRESSED_AUDIO_SPEC, RECORDING_METADATA_SPEC],
-        check_specs=CHECK_SPECS,
+        check_specs=check_specs(),
         partitions_def=RECORDINGS,
         backfill_policy=dg.BackfillPolicy.multi_run(batch_size),
         can_subset=True,
