@@ -35,7 +35,10 @@ class Fingerprint:
     def parse(cls, text: str) -> "Fingerprint":
         """The inverse of ``str``. Raises ValueError for anything else."""
         size_bytes, modified_at_seconds = text.split("-", maxsplit=1)
-        return cls(int(size_bytes), int(modified_at_seconds))
+        fingerprint = cls(int(size_bytes), int(modified_at_seconds))
+        if str(fingerprint) != text:  # int() takes signs, spaces, underscores and digits of other scripts as well
+            raise ValueError(text)
+        return fingerprint
 
     @property
     def modified_at(self) -> datetime:

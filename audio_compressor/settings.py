@@ -291,17 +291,16 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise ConfigurationError([_problem(item, overrides) for item in error.errors(include_url=False)]) from None
+        raise ConfigurationError([_problem(item) for item in error.errors(include_url=False)]) from None
 
 
-def _problem(item: Any, overrides: Mapping[str, Any]) -> str:
+def _problem(item: Any) -> str:
     field = str(item["loc"][0]).lower()
     variable = field.upper()
     if item["type"] == "missing":
         return f"{variable} is not set; it is required: {Settings.model_fields[field].description}"
-    value = overrides.get(field, os.environ.get(variable, ""))
     allowed = str(item["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{variable} is '{value}'; allowed: {allowed}"
+    return f"{variable} is '{item['input']}'; allowed: {allowed}"
 
 
 def _bits_per_second(bitrate: str) -> int:

@@ -107,6 +107,7 @@ class _Batch:
         # One recording for each encoder, and one that is being downloaded meanwhile.
         self._places = threading.Semaphore(tools.encoders + 1)
         self._no_connection: AudioCompressorError | None = None
+        self._fingerprints: dict[str, Fingerprint] = {}
 
     def run(self, directories: Sequence[str]) -> Iterator[Outcome]:
         with ThreadPoolExecutor(self._tools.encoders, "encode") as encoders, ThreadPoolExecutor(1, "download") as one:
@@ -137,7 +138,7 @@ class _Batch:
                 staged = self._stage(directory, space)
             except Exception as error:  # one recording's failure is never another's
                 space.close()
-                self._outcomes.put(_not_staged(directory, error))
+                self._outcomes.put(_not_staged(directory, self._fingerprints.get(directory), error))
             else:
                 encoders.submit(self._finish, staged)
 
@@ -179,7 +180,7 @@ class _Batch:
         entry = self._connection.stat(remote)
         if entry.is_directory:
             raise NotAudioError(f"{directory}: {source.audio_filename} is a directory, not an audio file")
-        fingerprint = Fingerprint(entry.size_bytes, entry.modified_at_seconds)
+        fingerprint = self._fingerprints[directory] = entry.fingerprint
         if fingerprint.size_bytes == 0:
             raise NotAudioError(f"{directory}: {source.audio_filename} is empty (0 bytes); was the upload interrupted?")
         if fingerprint.size_bytes > source.max_file_size_bytes:
@@ -208,8 +209,7 @@ class _Batch:
             size_mb = entry.size_bytes / 1e6
             return RecordingMetadata(warning=f"{source.metadata_filename} has {size_mb:,.1f} MB; too large, not copied")
         local = staging / source.metadata_filename
-        expected = Fingerprint(entry.size_bytes, entry.modified_at_seconds)
-        self._connection.download(remote, local, expected=expected)
+        self._connection.download(remote, local, expected=entry.fingerprint)
         file = read_metadata(local)
         return RecordingMetadata(file=file, warning=file.warning)
 
@@ -275,12 +275,12 @@ class _Skipped(Exception):  # noqa: N818 - not an error, but a way out of a down
     pass
 
 
-def _not_staged(directory: str, error: Exception) -> Outcome:
+def _not_staged(directory: str, fingerprint: Fingerprint | None, error: Exception) -> Outcome:
     if isinstance(error, _Skipped):
-        return Outcome(directory, "skipped", str(error))
+        return Outcome(directory, "skipped", str(error), fingerprint)
     if isinstance(error, RemoteFileMissingError):
         return Outcome(directory, "skipped", f"no audio file: {error}")
-    return Outcome(directory, "failed", _reason(directory, error))
+    return Outcome(directory, "failed", _reason(directory, error), fingerprint)
 
 
 def _reason(directory: str, error: Exception) -> str:

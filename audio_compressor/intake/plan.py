@@ -115,10 +115,10 @@ def make_plan(
             in_flight.append(Reasoned(directory, f"run {run_id[:8]} is working on it"))
         elif audio is None and now_seconds - source.modified_at_seconds < rules.settle_seconds:
             waiting.append(Reasoned(directory, "the directory is new and holds no audio file yet"))
+        elif rules.skip_processed and _is_done(source, history):
+            done.append(directory)
         elif skip := _skip(source, history, rules):
             skips.append(skip)
-        elif audio is not None and rules.skip_processed and _is_done(directory, audio, history):
-            done.append(directory)
         elif audio is not None:
             settling = settle(audio, looks.get(directory), now_seconds, rules.settle_seconds)
             if settling.is_settled:
@@ -142,9 +142,12 @@ def make_plan(
     )
 
 
-def _is_done(directory: str, audio: Fingerprint, history: History) -> bool:
-    success = history.successes.get(directory)
-    return success is not None and success.covers(audio)
+def _is_done(source: SourceDirectory, history: History) -> bool:
+    """A success stays one when its audio file is removed later, or is larger than what is allowed by now."""
+    success = history.successes.get(source.directory)
+    if success is None or source.problem is not None:
+        return False
+    return source.audio is None or success.covers(source.audio)
 
 
 def _skip(source: SourceDirectory, history: History, rules: Rules) -> Skip | None:

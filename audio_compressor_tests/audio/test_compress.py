@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from audio_compressor.audio.compress import Compression, TimeLimit, compress
-from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
+from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, find_ffmpeg
 from audio_compressor.audio.profiles import AudioFormat, Profile
 from audio_compressor.errors import CancelledError, EncodingError, FfmpegMissingError, NotAudioError, VerificationError
 from audio_compressor.processes import ChildProcesses
 from audio_compressor_tests.audio.measuring import answering_script, decode, level_at, peak_dbfs, rms_dbfs
-from audio_compressor_tests.test_processes import wait_for
+from audio_compressor_tests.test_processes import processes_with, wait_for
 from audio_compressor_tests.wav_files import (
     SAMPLE_KINDS,
     Container,
@@ -328,19 +328,7 @@ def test_kill_all_ends_a_long_encode_and_leaves_nothing(workshop: Workshop) -> N
     assert time.monotonic() - started < 3
     assert len(raised) == 1
     assert workshop.left_over() == []
-    assert ffmpegs_working_on(source) == []
-
-
-def ffmpegs_working_on(source: Path) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if str(source).encode() in command:
-            found.append(process.name)
-    return found
+    assert processes_with(file_url(source)) == []
 
 
 def test_a_hanging_ffmpeg_is_stopped_by_the_time_limit(workshop: Workshop) -> None:

@@ -1,0 +1,158 @@
+"""Staging is private to a run, removed in every outcome, and what a killed run left is removed by the next."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from audio_compressor.errors import OutOfSpaceError
+from audio_compressor.staging import RESERVE_BYTES, Staging, open_staging
+from audio_compressor_tests.fixtures.directories import names_in
+
+# A run in a process of its own: it stages a file, says so, and then waits to be ended.
+_RUN = """
+import sys
+from pathlib import Path
+from audio_compressor.staging import open_staging
+
+with open_staging(Path(sys.argv[1]), sys.argv[2]) as staging, staging.recording("10-17-25") as path:
+    (path / "StereoMix.wav").write_bytes(b"half a download")
+    print("staged", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def temp_dir(tmp_path: Path) -> Path:
+    return tmp_path / "not yet" / "there"
+
+
+@contextmanager
+def run_in_a_process(temp_dir: Path, run_id: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", _RUN, str(temp_dir), run_id]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "staged\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_private_directory_that_is_gone_afterwards(temp_dir: Path) -> None:
+    with open_staging(temp_dir, "run-1") as staging:
+        assert staging.path == temp_dir / "run-1"
+        assert stat.S_IMODE(staging.path.stat().st_mode) == 0o700
+        with staging.recording("10-17-25") as path:
+            assert path.parent == staging.path
+            (path / "deep" / "er").mkdir(parents=True)
+            (path / "deep" / "er" / "StereoMix.wav").write_bytes(b"audio")
+        assert not path.exists()
+        with staging.recording("10-17-25") as path:
+            assert names_in(path) == []
+    assert _runs(temp_dir) == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_removed_on_exceptions(temp_dir: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), open_staging(temp_dir, "run-1") as staging, staging.recording("10-17-25") as path:
+        (path / "StereoMix.wav").write_bytes(b"audio")
+        raise error
+    assert _runs(temp_dir) == []
+
+
+def test_one_recordings_exception_leaves_the_others(temp_dir: Path) -> None:
+    with open_staging(temp_dir, "run-1") as staging, staging.recording("good") as good:
+        (good / "StereoMix.wav").write_bytes(b"audio")
+        with pytest.raises(ValueError, match="bad"), staging.recording("bad") as bad:
+            raise ValueError("bad")
+        assert not bad.exists()
+        assert names_in(good) == ["StereoMix.wav"]
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(temp_dir: Path) -> None:
+    with run_in_a_process(temp_dir, "killed") as process:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert (temp_dir / "killed" / "10-17-25" / "StereoMix.wav").read_bytes() == b"half a download"
+    with open_staging(temp_dir, "next"):
+        assert _runs(temp_dir) == ["next"]
+
+
+def test_what_a_living_run_uses_stays(temp_dir: Path) -> None:
+    with run_in_a_process(temp_dir, "living") as process:
+        with open_staging(temp_dir, "next"):
+            assert _runs(temp_dir) == ["living", "next"]
+        assert (temp_dir / "living" / "10-17-25" / "StereoMix.wav").read_bytes() == b"half a download"
+        process.communicate("")
+        assert process.returncode == 0
+    assert _runs(temp_dir) == []
+
+
+def test_an_interrupted_run_removes_its_own(temp_dir: Path) -> None:
+    with run_in_a_process(temp_dir, "interrupted") as process:
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        assert process.returncode != 0
+    assert _runs(temp_dir) == []
+
+
+def test_what_is_not_ours_is_not_touched(temp_dir: Path) -> None:
+    (temp_dir / "somebody's").mkdir(parents=True)
+    (temp_dir / "somebody's" / "file").write_text("kept")
+    (temp_dir / "a file").write_text("kept")
+    with open_staging(temp_dir, "run-1"):
+        pass
+    assert _runs(temp_dir) == ["a file", "somebody's"]
+    assert (temp_dir / "somebody's" / "file").read_text() == "kept"
+
+
+def test_runs_that_begin_and_end_at_the_same_time(temp_dir: Path) -> None:
+    """Each looks at the others' directories while they appear and vanish."""
+
+    def run_often(worker: int) -> int:
+        for number in range(100):
+            with open_staging(temp_dir, f"{worker}-{number}") as staging, staging.recording("a") as path:
+                assert path.is_dir()
+        return worker
+
+    with ThreadPoolExecutor(6) as workers:
+        assert list(workers.map(run_often, range(6))) == list(range(6))
+    assert _runs(temp_dir) == []
+
+
+def test_too_little_space_is_told_before_it_is_needed(temp_dir: Path) -> None:
+    with open_staging(temp_dir, "run-1") as staging:
+        staging.require_space(0)
+        free_bytes = shutil.disk_usage(staging.path).free
+        with pytest.raises(OutOfSpaceError, match="TEMP_DIR") as caught:
+            staging.require_space(free_bytes + 1_000_000_000)
+        assert f"{(free_bytes + 1_000_000_000) / 1e6:,.0f} MB" in str(caught.value)
+        assert str(staging.path) in str(caught.value)
+
+
+def test_the_reserve_is_left_for_others(tmp_path: Path) -> None:
+    """Free space moves while other programs write, so the limits are well to either side of the reserve."""
+    free_bytes = shutil.disk_usage(tmp_path).free
+    staging = Staging(tmp_path)
+    with pytest.raises(OutOfSpaceError):
+        staging.require_space(free_bytes - RESERVE_BYTES // 2)
+    staging.require_space(max(free_bytes - 40 * RESERVE_BYTES, 0))
+
+
+def test_a_small_disk_has_no_room_for_the_reserve(small_disk: Path) -> None:
+    with open_staging(small_disk / "staging", "run-1") as staging, pytest.raises(OutOfSpaceError, match="1 MB free"):
+        staging.require_space(0)
+
+
+def _runs(temp_dir: Path) -> list[str]:
+    """What is in the directory besides the lock of the directory itself."""
+    return [name for name in sorted(os.listdir(temp_dir)) if name != ".lock"]
