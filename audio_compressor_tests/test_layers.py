@@ -38,30 +38,31 @@ class ImportFinder(ast.NodeVisitor):
         self._functions = [""]
         self._for_types = False
 
-    def visit_Import(self, node: ast.Import) -> None:  # noqa: N802 - ast's names
+    def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             self._add(alias.name)
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         assert node.level == 0, "imports are absolute here"
         for alias in node.names:
             self._add(f"{node.module}.{alias.name}")
 
-    def visit_Call(self, node: ast.Call) -> None:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> None:
         if ast.unparse(node.func).endswith(("import_module", "__import__")):
             self._add(ast.literal_eval(node.args[0]))
         self.generic_visit(node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self._functions.append(node.name)
         self.generic_visit(node)
         self._functions.pop()
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
-        self._for_types = before = self._for_types or ast.unparse(node.test).endswith("TYPE_CHECKING")
+    def visit_If(self, node: ast.If) -> None:
+        before = self._for_types
+        self._for_types = before or ast.unparse(node.test).endswith("TYPE_CHECKING")
         for statement in node.body:
             self.visit(statement)
-        self._for_types = False if before else self._for_types
+        self._for_types = before
         for statement in node.orelse:
             self.visit(statement)
 

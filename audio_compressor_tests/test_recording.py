@@ -61,6 +61,7 @@ def test_names_of_the_source_document() -> None:
 
 
 @given(outputs, outputs)
+@settings(deadline=None)
 @example(("a", "wav", datetime(2025, 11, 4, 21, 45, 30, tzinfo=UTC)), ("a_compressed_20251104_214530", "wav", None))
 @example(("a", "wav", None), ("a_compressed", "wav", None))
 @example(("a_meta", None, None), ("a", None, None))
@@ -71,6 +72,7 @@ def test_output_names_are_injective(
 
 
 @given(outputs)
+@settings(deadline=None)
 @example(("a_compressed.wav", "wav", None))
 @example(("x_meta.xml", None, datetime(2025, 11, 4, tzinfo=UTC)))
 def test_every_output_name_leads_back_to_its_directory(output: tuple[str, str | None, datetime | None]) -> None:
@@ -79,14 +81,24 @@ def test_every_output_name_leads_back_to_its_directory(output: tuple[str, str | 
 
 @pytest.mark.parametrize(
     "name",
-    ["", "manifest.json", "10-17-25", "10-17-25_compressed", "_compressed.wav", "10-17-25_compressed_2025.wav"]
-    + ["processing_report.csv", "10-17-25_meta.json", "10-17-25_compressed.wav.part"],
+    [
+        "",
+        "manifest.json",
+        "processing_report.csv",
+        "10-17-25",
+        "10-17-25_compressed",
+        "_compressed.wav",
+        "10-17-25_compressed_2025.wav",
+        "10-17-25_meta.json",
+        "10-17-25_compressed.wav.part",
+    ],
 )
 def test_other_names_lead_nowhere(name: str) -> None:
     assert directory_of(name) is None
 
 
 @given(outputs)
+@settings(deadline=None)
 def test_a_part_is_never_taken_for_a_result(output: tuple[str, str | None, datetime | None]) -> None:
     assert directory_of(part_name(output_name(*output))) is None
 
@@ -111,6 +123,7 @@ def test_a_usable_name_stays_in_its_directory(tmp_path: Path, name: str) -> None
 
 
 @given(usable, usable)
+@settings(deadline=None)
 @example("a", "b")
 def test_usable_names_make_ranges_that_can_be_read(first: str, last: str) -> None:
     assert f"{first}...{last}".split("...") == [first, last]
@@ -183,16 +196,19 @@ def test_the_longest_name_can_be_stored_as_everything(
 
 
 @given(fingerprints)
+@settings(deadline=None)
 def test_a_fingerprint_survives_its_text(fingerprint: Fingerprint) -> None:
     assert Fingerprint.parse(str(fingerprint)) == fingerprint
 
 
 @given(fingerprints, fingerprints)
+@settings(deadline=None)
 def test_fingerprints_have_different_texts(one: Fingerprint, other: Fingerprint) -> None:
     assert (str(one) == str(other)) == (one == other)
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"[-+_ \d]*-[-+_ \d]*", fullmatch=True)))
+@settings(deadline=None)
 @example("1_0-5")
 @example("١٢-٥")
 @example("05-6")
@@ -213,6 +229,7 @@ def test_a_fingerprint_tells_the_time_in_utc() -> None:
 
 
 @given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.none() | st.integers(0, 99))
+@settings(deadline=None)
 def test_a_name_of_the_documented_form_tells_its_date(day: date, take: int | None) -> None:
     name = f"{day:%m-%d-%y}" + ("" if take is None else f"-{take:02}")
     assert re.search(DOCUMENT_DIR_PATTERN, name)

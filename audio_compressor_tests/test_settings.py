@@ -107,7 +107,7 @@ def test_default_of_credentials(variable: str, default: object) -> None:
 
 
 def test_the_documents_pattern_is_the_default() -> None:
-    assert DOCUMENT_DIR_PATTERN == DOCUMENT_DEFAULTS["DIR_PATTERN"]
+    assert DOCUMENT_DEFAULTS["DIR_PATTERN"] == DOCUMENT_DIR_PATTERN
 
 
 @pytest.mark.parametrize("variable", [*DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS])
@@ -296,7 +296,9 @@ def test_encoders_are_as_many_as_cpus_unless_said_otherwise() -> None:
     assert load_settings(encode_workers=3).encoders == 3
 
 
-@given(st.lists(st.sampled_from(["*", "*/5", "0", "2", "31", "1-5", "1,15", "7", "mon", "x", ""]), min_size=4, max_size=6))
+@given(
+    st.lists(st.sampled_from(["*", "*/5", "0", "2", "31", "1-5", "1,15", "7", "mon", "x", ""]), min_size=4, max_size=6)
+)
 @settings(deadline=None)
 def test_every_schedule_that_is_taken_can_be_run_by_dagster(fields: list[str]) -> None:
     text = " ".join(fields)

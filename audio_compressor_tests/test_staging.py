@@ -1,6 +1,5 @@
 """Staging is private to a run, removed in every outcome, and what a killed run left is removed by the next."""
 
-import os
 import shutil
 import signal
 import stat
@@ -63,9 +62,13 @@ def test_a_private_directory_that_is_gone_afterwards(temp_dir: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_removed_on_exceptions(temp_dir: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), open_staging(temp_dir, "run-1") as staging, staging.recording("10-17-25") as path:
-        (path / "StereoMix.wav").write_bytes(b"audio")
-        raise error
+    def fail_in_the_middle() -> None:
+        with open_staging(temp_dir, "run-1") as staging, staging.recording("10-17-25") as path:
+            (path / "StereoMix.wav").write_bytes(b"audio")
+            raise error
+
+    with pytest.raises(error):
+        fail_in_the_middle()
     assert _runs(temp_dir) == []
 
 
@@ -155,4 +158,4 @@ def test_a_small_disk_has_no_room_for_the_reserve(small_disk: Path) -> None:
 
 def _runs(temp_dir: Path) -> list[str]:
     """What is in the directory besides the lock of the directory itself."""
-    return [name for name in sorted(os.listdir(temp_dir)) if name != ".lock"]
+    return [name for name in names_in(temp_dir) if name != ".lock"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterInstance
+from dagster_shared.error import SerializableErrorInfo
 
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
@@ -82,7 +83,7 @@ def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -
     if has_news(instance) is not None:
         report = _execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
         if not report.success:
-            raise dg.DagsterError(f"The processing report could not be written: {_error(report)}")
+            raise dg.DagsterError(f"The processing report could not be written: {_reason(report)}")
     return Night(survey, collector.outcomes)
 
 
@@ -97,9 +98,13 @@ def look(settings: Settings, instance: DagsterInstance) -> Plan:
 
 
 def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
-    return job.execute_in_process(
+    result = job.execute_in_process(
         run_config=_QUIET, instance=instance, tags={**tags, **process_tag()}, raise_on_error=False
     )
+    # Dagster turns a signal into an error of its own and ends the run; the night ends with it.
+    if any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _errors(result)):
+        raise KeyboardInterrupt
+    return result
 
 
 def _account_for(keys: KeyRange, result: dg.ExecuteInProcessResult, collector: _Collector) -> None:
@@ -107,14 +112,14 @@ def _account_for(keys: KeyRange, result: dg.ExecuteInProcessResult, collector: _
     told = {outcome.directory for outcome in collector.outcomes}
     for key in keys.keys:
         if key not in told:
-            collector.finished(Outcome(key, "failed", _error(result)))
+            collector.finished(Outcome(key, "failed", _reason(result)))
 
 
-def _error(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
-        data = event.event_specific_data
-        error = getattr(data, "error", None)
-        if error is not None:
-            cause = error.cause or error
-            return str(cause.message).strip()
-    return f"run {result.run_id} failed"
+def _reason(result: dg.ExecuteInProcessResult) -> str:
+    messages = [(error.cause or error).message.strip() for error in _errors(result)]
+    return messages[0] if messages else f"run {result.run_id} failed"
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> list[SerializableErrorInfo]:
+    found = (getattr(event.event_specific_data, "error", None) for event in result.all_events)
+    return [error for error in found if isinstance(error, SerializableErrorInfo)]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import dagster as dg
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audio_compressor.defs import data_versions
@@ -34,6 +34,7 @@ versions = st.one_of(
 
 
 @given(fingerprints, sha256s)
+@settings(deadline=None)
 def test_a_success_tells_what_it_was_made_from(fingerprint: Fingerprint, sha256: str) -> None:
     found = data_versions.parse_success(data_versions.of_success(fingerprint, sha256))
     assert found == Success(fingerprint, 0.0)
@@ -41,18 +42,21 @@ def test_a_success_tells_what_it_was_made_from(fingerprint: Fingerprint, sha256:
 
 
 @given(fingerprints)
+@settings(deadline=None)
 def test_an_adoption_tells_what_it_stands_for(fingerprint: Fingerprint) -> None:
     version = data_versions.of_adoption(fingerprint)
     assert data_versions.parse_success(version) == Success(fingerprint, 0.0)
 
 
 @given(moments)
+@settings(deadline=None)
 def test_an_import_tells_when_it_was_processed(processed_at: datetime) -> None:
     found = data_versions.parse_success(data_versions.of_import(processed_at))
     assert found == Success(None, processed_at.timestamp())
 
 
 @given(known_or_not)
+@settings(deadline=None)
 def test_a_failure_tells_the_source_it_failed_on(fingerprint: Fingerprint | None) -> None:
     version = data_versions.of_failure(fingerprint)
     assert data_versions.is_failure(version)
@@ -60,12 +64,14 @@ def test_a_failure_tells_the_source_it_failed_on(fingerprint: Fingerprint | None
 
 
 @given(kinds, known_or_not)
+@settings(deadline=None)
 def test_a_skip_tells_its_kind_and_source(kind: SkipKind, fingerprint: Fingerprint | None) -> None:
     version = data_versions.of_skip(skip(kind, fingerprint))
     assert data_versions.parse_skip(version) == (kind, fingerprint)
 
 
 @given(versions)
+@settings(deadline=None)
 def test_each_version_is_of_one_kind(drawn: tuple[str, str]) -> None:
     kind, version = drawn
     assert (data_versions.parse_success(version) is not None) == (kind == "success")
@@ -74,6 +80,7 @@ def test_each_version_is_of_one_kind(drawn: tuple[str, str]) -> None:
 
 
 @given(st.text(max_size=30))
+@settings(deadline=None)
 @example("")
 @example("imported;soon")
 @example("imported;")
@@ -96,6 +103,7 @@ def test_a_spoilt_fingerprint_is_an_unknown_one(fingerprint: str) -> None:
 
 
 @given(st.lists(versions, min_size=1, max_size=5))
+@settings(deadline=None)
 @example([("success", "5--6;adopted"), ("failure", "failed;")])
 def test_dagster_keeps_versions_as_tags_by_partition(drawn: list[tuple[str, str]]) -> None:
     """The query that the history rests on gives back the text that was written."""

@@ -74,6 +74,24 @@ class _GuardedSession(asyncssh.SFTPServer):
         return super().map_path(path)
 
 
+class DroppingServer(GuardedServer):
+    """Drops the connection instead of answering."""
+
+    def sftp_server(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
+        return _DroppingSession(channel, self)
+
+
+class _DroppingSession(asyncssh.SFTPServer):
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], server: GuardedServer) -> None:
+        super().__init__(channel, chroot=os.fsencode(server.root))
+        self._guarded = server.guarded
+
+    def map_path(self, path: bytes) -> bytes:
+        if self._guarded in path:
+            self.connection.abort()
+        return super().map_path(path)
+
+
 @pytest.fixture
 def guarded_server(sftp_root: Path) -> Iterator[GuardedServer]:
     server = GuardedServer(sftp_root, USERNAME, PASSWORD)
@@ -239,26 +257,14 @@ def test_a_server_that_is_away_raises_and_is_asked_again(
         assert only(list_source(connection, "/", DOCUMENT_DIR_PATTERN, AUDIO)).directory == "10-17-25"
 
 
-def test_a_connection_that_breaks_in_the_middle_raises(guarded_server: GuardedServer, tmp_path: Path) -> None:
+def test_a_connection_that_breaks_in_the_middle_raises(sftp_root: Path, tmp_path: Path) -> None:
     """After the directory was read and before the files were looked at: a partial listing would look complete."""
-
-    class Dropping(GuardedServer):
-        def sftp_server(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
-            return _DroppingSession(channel, self)
-
     for name in ("10-17-25", "10-18-25"):
-        record(guarded_server.root, name)
-    server = Dropping(guarded_server.root, USERNAME, PASSWORD)
-    server.guarded, server.answer = b"10-18-25", asyncssh.SFTPFailure("never sent")
+        record(sftp_root, name)
+    server = DroppingServer(sftp_root, USERNAME, PASSWORD)
+    server.guarded = b"10-18-25"
     with server, pytest.raises(ConnectionLostError):
         listed(endpoint_for(server.port, tmp_path / "known_hosts"))
-
-
-class _DroppingSession(_GuardedSession):
-    def map_path(self, path: bytes) -> bytes:
-        if self._server.guarded in path:
-            self.connection.abort()
-        return super().map_path(path)
 
 
 def test_refused_credentials_raise(sftp_endpoint: SftpEndpoint) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audio_compressor.intake.outage import LONGEST_PAUSE_SECONDS, Outage
@@ -47,6 +47,7 @@ def test_a_clock_that_was_set_back_does_not_pause_for_days() -> None:
 
 
 @given(st.none() | outages, st.floats(0, 4e9), st.floats(0, 86_400))
+@settings(deadline=None)
 def test_no_pause_is_longer_than_the_longest(previous: Outage | None, now_seconds: float, interval: float) -> None:
     outage = Outage.after(previous, "refused", now_seconds, interval)
     assert now_seconds <= outage.next_look_at_seconds <= now_seconds + LONGEST_PAUSE_SECONDS
@@ -54,11 +55,13 @@ def test_no_pause_is_longer_than_the_longest(previous: Outage | None, now_second
 
 
 @given(outages)
+@settings(deadline=None)
 def test_an_outage_survives_the_cursor(outage: Outage) -> None:
     assert Outage.from_json(json.loads(json.dumps(outage.to_json()))) == outage
 
 
 @given(json_values)
+@settings(deadline=None)
 @example([0, float("inf"), 0, ""])
 @example([10**400, 1, 0, ""])
 @example([0, None, 0, ""])

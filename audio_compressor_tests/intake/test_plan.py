@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_compressor.intake.listing import Ignored, Listing, SourceDirectory
-from audio_compressor.intake.plan import History, Plan, Reasoned, Rules, Skip, SkipKind, Success, make_plan
+from audio_compressor.intake.plan import History, Outstanding, Plan, Reasoned, Rules, Skip, SkipKind, Success, make_plan
 from audio_compressor.intake.settling import Look
 from audio_compressor.recording import Fingerprint
 from audio_compressor_tests.intake import strategies
@@ -44,20 +44,22 @@ def outstanding_reason(history: History, rules: Rules = RULES) -> str:
 
 
 @given(strategies.listings, strategies.histories, strategies.rules, strategies.looks)
+@settings(deadline=None)
 def test_each_directory_is_in_exactly_one_place(
     listing: Listing, history: History, rules: Rules, looks: dict[str, Look]
 ) -> None:
     made = make_plan(listing, history, rules, looks=looks, now_seconds=NOW)
-    items = (*made.outstanding, *made.skips, *made.waiting, *made.in_flight)
+    items: list[Outstanding | Skip | Reasoned] = [*made.outstanding, *made.skips, *made.waiting, *made.in_flight]
     placed = Counter([*(item.directory for item in items), *made.done])
     assert placed == Counter(found.directory for found in listing.directories)
     assert made.ignored == listing.ignored
     assert set(made.fresh) <= set(made.outstanding)
     assert not set(made.gone) & set(placed)
-    assert all(reason for reason in (item.reason for item in items))
+    assert all(item.reason for item in items)
 
 
 @given(strategies.listings, strategies.histories, strategies.rules, strategies.looks)
+@settings(deadline=None)
 def test_outstanding_is_readable_settled_small_enough_and_in_listing_order(
     listing: Listing, history: History, rules: Rules, looks: dict[str, Look]
 ) -> None:
@@ -75,6 +77,7 @@ def test_outstanding_is_readable_settled_small_enough_and_in_listing_order(
 
 
 @given(strategies.listings, strategies.histories, strategies.looks)
+@settings(deadline=None)
 def test_the_same_again_after_success_is_nothing_to_do(
     listing: Listing, history: History, looks: dict[str, Look]
 ) -> None:
@@ -179,6 +182,7 @@ def test_what_is_no_recording_is_handed_on() -> None:
 
 
 @given(strategies.fingerprints, st.none() | strategies.fingerprints, st.floats(0, 2 * NOW))
+@settings(deadline=None)
 def test_covers(source_now: Fingerprint, made_from: Fingerprint | None, finished_at_seconds: float) -> None:
     covers = Success(made_from, finished_at_seconds).covers(source_now)
     if made_from is None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audio_compressor.intake.settling import Look, looks_from_json, looks_to_json, settle
@@ -64,6 +64,7 @@ def test_with_no_time_to_wait_one_look_is_enough() -> None:
 
 
 @given(strategies.fingerprints, st.none() | st.builds(Look, strategies.fingerprints, st.just(NOW - 30)), settle_times)
+@settings(deadline=None)
 @example(Fingerprint(1000, int(NOW) + 5), Look(Fingerprint(1000, int(NOW) + 5), NOW), 0.0)
 def test_only_what_did_not_change_for_long_enough_settles(
     fingerprint: Fingerprint, previous: Look | None, settle_seconds: float
@@ -80,6 +81,7 @@ def test_only_what_did_not_change_for_long_enough_settles(
 
 
 @given(ages_seconds, settle_times, st.lists(st.floats(0.1, 1000), min_size=1, max_size=20))
+@settings(deadline=None)
 def test_a_file_that_stays_settles_when_it_was_said_to(
     age_seconds: float, settle_seconds: float, pauses: list[float]
 ) -> None:
@@ -95,11 +97,13 @@ def test_a_file_that_stays_settles_when_it_was_said_to(
 
 
 @given(strategies.looks)
+@settings(deadline=None)
 def test_looks_survive_the_cursor(looks: dict[str, Look]) -> None:
     assert looks_from_json(json.loads(json.dumps(looks_to_json(looks)))) == looks
 
 
 @given(json_values)
+@settings(deadline=None)
 @example({"a": ["1-2", 10**400]})
 @example({"a": [1, 2]})
 def test_any_other_cursor_is_forgotten(value: object) -> None:

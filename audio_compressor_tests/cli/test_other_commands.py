@@ -1,0 +1,99 @@
+"""`doctor`, `status` and `manifest`, each in a process of its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audio_compressor_tests.cli.commands import audio_compressor
+from audio_compressor_tests.fixtures.studio import Studio
+
+MANIFEST = {
+    "last_run": "2025-11-05T02:00:00Z",
+    "total_processed": 1,
+    "total_failed": 1,
+    "total_space_saved_gb": 0.1,
+    "directories": [
+        {
+            "directory": "10-17-25",
+            "processed_at": "2099-11-05T02:01:23Z",
+            "original_size_mb": 156.3,
+            "compressed_size_mb": 8.2,
+            "compression_ratio": 19.0,
+            "status": "success",
+            "storage_location": "sftp",
+        },
+        {"directory": "10-18-25", "processed_at": "2025-11-05T02:02:00Z", "status": "failed"},
+    ],
+}
+
+
+def test_doctor_finds_everything_in_order(studio: Studio, tmp_path: Path) -> None:
+    studio.add("10-17-25")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 0, ended.out + ended.err
+    lines = ended.out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "ok   settings",
+        "ok   FFmpeg",
+        "ok   connection and host key",
+        "ok   listing",
+        "ok   destination",
+        "ok   staging",
+        "ok   Dagster",
+    ]
+    assert "1 recordings in /audio, 1 with audio" in ended.out
+
+
+def test_doctor_says_what_is_wrong_and_goes_on(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFTP_REMOTE_PATH", "/nowhere")
+    monkeypatch.setenv("FFMPEG_BINARY", "/nowhere/ffmpeg")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 2
+    assert "FAIL FFmpeg: " in ended.out
+    assert "FAIL listing: " in ended.out
+    assert "ok   destination: " in ended.out
+
+
+def test_an_old_manifest_is_imported_once_and_not_redone(studio: Studio, tmp_path: Path) -> None:
+    for directory in ("10-17-25", "10-18-25"):
+        studio.add(directory)
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(MANIFEST))
+    ended = audio_compressor("manifest", "import", str(file), cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "2 of 2 entries" in ended.out
+    assert "0 of 2 entries" in audio_compressor("manifest", "import", str(file), cwd=tmp_path).out
+
+    status = audio_compressor("status", cwd=tmp_path)
+    assert status.code == 0, status.err
+    assert "1 done, 1 failed, 0 skipped" in status.out
+    assert "1 outstanding, 1 done." in status.out
+    assert "10-18-25" in status.out
+
+    assert audio_compressor("run", cwd=tmp_path).code == 0
+    assert [name for name in studio.results() if name.endswith(".wav")] == ["10-18-25_compressed.wav"]
+    exported = json.loads(audio_compressor("manifest", "export", cwd=tmp_path).out)
+    assert exported == json.loads((studio.output / "manifest.json").read_text())
+    assert [(entry["directory"], entry["status"]) for entry in exported["directories"]] == [
+        ("10-17-25", "success"),
+        ("10-18-25", "success"),
+    ]
+    assert exported["directories"][0] == MANIFEST["directories"][0]  # type: ignore[index]
+
+
+def test_a_bad_manifest_records_nothing(studio: Studio, tmp_path: Path) -> None:
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps({"directories": [{"directory": "10-17-25"}, 7]}))
+    ended = audio_compressor("manifest", "import", str(file), cwd=tmp_path)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    assert "0 done" in audio_compressor("status", cwd=tmp_path).out
+
+
+def test_status_without_a_server_still_shows_the_totals(studio: Studio, tmp_path: Path) -> None:
+    studio.server.stop()
+    ended = audio_compressor("status", cwd=tmp_path)
+    assert ended.code == 2
+    assert "Recordings: 0 done" in ended.out
+    assert "is not known" in ended.out
