@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import IO
 
@@ -23,6 +23,9 @@ MAX_STDERR_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
 # After the child has ended and its group is killed, its pipes can only be held by a process that left the group.
 _DRAIN_SECONDS = 1.0
+# The main thread waits in steps of this length. A signal that arrives between Python's look for signals and the system
+# call that blocks does not end that call: in one of some hundred tests the main thread slept on for minutes.
+INTERRUPTIBLE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class ChildProcesses:
         worker = threading.Thread(target=self._run_into, args=(result, job, argv, timeout_seconds), name="child")
         try:
             worker.start()
+            while not wait([result], timeout=INTERRUPTIBLE_SECONDS).done:
+                pass
             return result.result()
         except BaseException:
             self._abandon(job)

@@ -41,7 +41,7 @@ from audio_compressor.errors import (
     TransientError,
     VerificationError,
 )
-from audio_compressor.processes import ChildProcesses
+from audio_compressor.processes import INTERRUPTIBLE_SECONDS, ChildProcesses
 from audio_compressor.recording import Fingerprint, compressed_name, metadata_name, too_large
 from audio_compressor.sftp.connection import SftpConnection
 from audio_compressor.staging import Staging, open_staging
@@ -114,9 +114,16 @@ class _Batch:
             try:
                 one.submit(self._download_all, directories, encoders)
                 for _ in directories:
-                    yield self._outcomes.get()
+                    yield self._next_outcome()
             finally:
                 self._stop()
+
+    def _next_outcome(self) -> Outcome:
+        while True:
+            try:
+                return self._outcomes.get(timeout=INTERRUPTIBLE_SECONDS)
+            except queue.Empty:
+                continue
 
     def _stop(self) -> None:
         """Release whatever a worker thread may be waiting for; nothing is, when the batch is done."""

@@ -72,7 +72,7 @@ def summarise(night: Night, out: Console) -> None:
 
 
 def interrupt_on_signals() -> None:
-    """A service manager's stop is handled like a person's Ctrl+C, also in the background, where shells ignore SIGINT."""
+    """Handle a service manager's stop like Ctrl+C, and Ctrl+C also in the background, where shells ignore it."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -136,6 +136,13 @@ def test_what_is_no_recording_is_told_with_its_reason(sftp_root: Path, sftp_endp
     )
 
 
+def test_a_pattern_is_anchored_only_where_it_says_so(sftp_root: Path, sftp_endpoint: SftpEndpoint) -> None:
+    record(sftp_root, "studio 1, take 2")
+    record(sftp_root, "studio 1 take 2")
+    assert only(listed(sftp_endpoint, pattern=r"take \d$")).directory == "studio 1 take 2"
+    assert listed(sftp_endpoint, pattern=r"^take \d$").directories == ()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("a,b", "comma"), ("a...b", "comma"), ("a\nb", "control"), (".hidden", "dot"), ("x" * 250, "longer")],

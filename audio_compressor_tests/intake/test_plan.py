@@ -160,6 +160,10 @@ def test_an_upload_is_waited_for_until_it_has_settled() -> None:
     first = plan(growing)
     assert [item.directory for item in first.waiting] == ["a"]
     assert first.looks == {"a": Look(Fingerprint(1000, int(NOW)), NOW)}
+    ahead = source(Fingerprint(1000, int(NOW) + 3600))  # by the clock of a server that is ahead of ours
+    looks = plan(ahead).looks
+    assert plan(ahead, looks=looks, now_seconds=NOW + 30).looks == looks
+    assert plan(ahead, looks=looks, now_seconds=NOW + 60).outstanding
     last = plan(growing, looks=first.looks, now_seconds=NOW + 60)
     assert [item.directory for item in last.outstanding] == ["a"]
     assert last.looks == {}
