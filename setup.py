@@ -33,9 +33,9 @@ setup(
         "click>=8.1",  # the command line; Dagster brings it
         "croniter>=6",  # the dialect of cron that Dagster schedules speak
         "dagster>=1.13.27,<1.14",
-        "dagster-k8s",
-        "dagster-postgres",
-        "dagster-webserver",
+        "dagster-k8s>=0.29.27,<0.30",
+        "dagster-postgres>=0.29.27,<0.30",
+        "dagster-webserver>=1.13.27,<1.14",
         "defusedxml>=0.7.1",  # Meta.xml comes from outside
         "imageio-ffmpeg>=0.6",  # a static FFmpeg inside a wheel: no system package is needed
         "matplotlib>=3.9",

@@ -23,8 +23,8 @@ _INTRODUCTION = """\
 This page is generated from `audio_compressor/settings.py` by `make docs`; edit that file, not this page.
 
 Everything is configured by environment variables. A file named `.env` in the working directory works as well; what the
-environment itself sets wins over it. A variable that is empty counts as not set, and upper or lower case makes no
-difference in choices. MB is 1,000,000 bytes.
+environment itself sets wins over it, but with `dagster dev` the file wins. A variable that is empty counts as not set,
+and upper or lower case makes no difference in choices. MB is 1,000,000 bytes.
 
 A configuration that cannot be used stops the start with one message that names every problem.
 `audio-compressor doctor` tries out the rest: connection, host key, destination, free space.

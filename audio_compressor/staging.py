@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from audio_compressor.errors import OutOfSpaceError
+from audio_compressor.local_files import local_errors
 
 # What the file system, logs and other programs need beside us.
 RESERVE_BYTES = 50_000_000
@@ -47,13 +48,14 @@ class Staging:
 @contextmanager
 def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
     """Make ``temp_dir/run_id``, after removing what killed runs left in ``temp_dir``."""
-    temp_dir.mkdir(parents=True, exist_ok=True)
     path = temp_dir / run_id
-    # One at a time, or a run that has made its directory but not locked it yet would look abandoned.
-    with _lock(temp_dir, wait=True):
-        _remove_abandoned(temp_dir)
-        path.mkdir(mode=0o700)
-        lock = _lock(path)
+    with local_errors(temp_dir):
+        temp_dir.mkdir(parents=True, exist_ok=True)
+        # One at a time, or a run that has made its directory but not locked it yet would look abandoned.
+        with _lock(temp_dir, wait=True):
+            _remove_abandoned(temp_dir)
+            path.mkdir(mode=0o700)
+            lock = _lock(path)
     with lock:
         try:
             yield Staging(path)

@@ -55,11 +55,11 @@ def outcome_table(outcomes: Iterable[Outcome]) -> Table:
 
 
 def _sizes(outcome: Outcome) -> tuple[float, float, float]:
-    original = outcome.fingerprint.size_bytes / 1e6 if outcome.fingerprint else 0.0
+    original = formatting.to_mb(outcome.fingerprint.size_bytes) if outcome.fingerprint else 0.0
     if not outcome.compressed:
         return original, 0.0, 0.0
     compression = outcome.compressed.compression
-    return original, compression.size_bytes / 1e6, compression.duration_seconds
+    return original, formatting.to_mb(compression.size_bytes), compression.duration_seconds
 
 
 def _outcome(outcome: Outcome) -> str:

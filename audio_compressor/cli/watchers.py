@@ -12,7 +12,7 @@ from audio_compressor.batch.model import Outcome
 from audio_compressor.defs.intake import Survey
 from audio_compressor.defs.night import Watcher
 from audio_compressor.intake.explain import explain
-from audio_compressor.reporting.formatting import megabytes
+from audio_compressor.reporting.formatting import megabytes, to_mb
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ProgressBar(TerminalWatcher):
 
     def downloaded(self, size_bytes: int) -> None:
         self._downloaded_bytes += size_bytes
-        share = f"{megabytes(self._downloaded_bytes / 1e6)} of {megabytes(self._total_bytes / 1e6)} MB"
+        share = f"{megabytes(to_mb(self._downloaded_bytes))} of {megabytes(to_mb(self._total_bytes))} MB"
         self._progress.update(self._task, downloaded=share)
 
     def finished(self, outcome: Outcome) -> None:
@@ -91,8 +91,8 @@ class LogLines(TerminalWatcher):
             log.info(
                 "%s: %s MB to %s MB in %.1f s, stored at %s",
                 outcome.directory,
-                megabytes(outcome.fingerprint.size_bytes / 1e6),
-                megabytes(done.compression.size_bytes / 1e6),
+                megabytes(to_mb(outcome.fingerprint.size_bytes)),
+                megabytes(to_mb(done.compression.size_bytes)),
                 done.processing_seconds,
                 done.stored.uri,
             )

@@ -24,6 +24,7 @@ from audio_compressor.defs.names import (
 from audio_compressor.intake.adoption import Adoption
 from audio_compressor.intake.plan import Skip
 from audio_compressor.recording import Recording
+from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.reporting.results import Result
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
@@ -154,7 +155,7 @@ def _raw_audio(directory: str, download: Download, source: Upstream) -> dg.Asset
             "uri": download.uri,
             "source_fingerprint": str(download.fingerprint),
             "download_seconds": round(download.seconds, 3),
-            "download_mb_per_second": round(size_bytes / 1e6 / max(download.seconds, 1e-3), 1),
+            "download_mb_per_second": round(to_mb(size_bytes) / max(download.seconds, 1e-3), 1),
         },
         tags=_versions(download.sha256, source),
     )
@@ -273,7 +274,7 @@ def _versions(data_version: str, upstream: Upstream) -> Mapping[str, str]:
 
 
 def _megabytes(size_bytes: int) -> float:
-    return round(size_bytes / 1e6, 3)
+    return round(to_mb(size_bytes), 3)
 
 
 def _iso(at: datetime) -> str:

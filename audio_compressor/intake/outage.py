@@ -30,9 +30,11 @@ class Outage:
 
     def explain(self, now_seconds: float) -> str:
         since = datetime.fromtimestamp(self.since_seconds, UTC)
+        attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        pause_seconds = max(self.next_look_at_seconds - now_seconds, 0)
         return (
-            f"The source cannot be listed since {since:%Y-%m-%dT%H:%M:%SZ} ({self.attempts} attempts): {self.reason} "
-            f"Next attempt in {max(self.next_look_at_seconds - now_seconds, 0):.0f} s."
+            f"The source cannot be listed since {since:%Y-%m-%dT%H:%M:%SZ} ({attempts}, the next in "
+            f"{pause_seconds:.0f} s): {self.reason}"
         )
 
     def to_json(self) -> list[Any]:

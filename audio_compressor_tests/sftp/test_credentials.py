@@ -190,6 +190,7 @@ def test_a_wrong_password_is_tried_once(
     endpoint = replace(sftp_endpoint, credentials=lambda: password_credentials(wrong))
     with (
         caplog.at_level(logging.DEBUG),
+        caplog.at_level(logging.DEBUG, "audio_compressor"),
         SftpConnection(endpoint) as connection,
         pytest.raises(AuthenticationError, match="refuses") as caught,
     ):
@@ -235,7 +236,7 @@ def test_no_secret_in_any_text(
     )
     endpoint = build_endpoint(settings)
     errors: list[BaseException] = []
-    with caplog.at_level(logging.DEBUG), SftpConnection(endpoint) as connection:
+    with caplog.at_level(logging.DEBUG, "audio_compressor"), SftpConnection(endpoint) as connection:
         connection.stat("/")
         sftp_server.stop()
         for _ in range(2):
