@@ -17,7 +17,8 @@ them catches a paramiko, boto3 or FFmpeg error.
     │   │   ├── EncodingError       FFmpeg ended with an error, or was stopped by its time limit
     │   │   └── VerificationError   the output is not what it should be
     │   ├── FfmpegMissingError      no binary to run
-    │   └── ManifestError           an old manifest or report is not what it should be; lists every problem
+    │   ├── ManifestError           an old manifest or report is not what it should be; lists every problem
+    │   └── HistoryError            Dagster's history cannot be opened or written
     ├── TransientError
     │   ├── ConnectionLostError     refused, dropped, or the name did not resolve
     │   ├── TimedOutError           connected, but silent for too long
@@ -104,6 +105,10 @@ class ManifestError(PermanentError):
         shown = [f"  - {problem}" for problem in self.problems[:50]]
         more = [f"  - and {len(self.problems) - 50} more"] if len(self.problems) > 50 else []
         super().__init__("\n".join([summary, *shown, *more]))
+
+
+class HistoryError(PermanentError):
+    """Dagster's history cannot be opened or written: DAGSTER_HOME, its disk, or the dagster.yaml in it."""
 
 
 class ConnectionLostError(TransientError):

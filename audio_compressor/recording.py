@@ -81,7 +81,7 @@ def why_unusable(directory: str) -> str | None:
 
 def too_large(size_bytes: int, max_file_size_bytes: int) -> str:
     """The reason why a recording of this size is skipped."""
-    return f"{size_bytes / 1e6:,.1f} MB is larger than MAX_FILE_SIZE_MB ({max_file_size_bytes / 1e6:,.0f})"
+    return f"{size_bytes:,} bytes are more than MAX_FILE_SIZE_MB allows ({max_file_size_bytes / 1e6:,g})"
 
 
 def recorded_on(directory: str) -> date | None:

@@ -16,6 +16,8 @@ from xml.sax.xmlreader import AttributesImpl
 import defusedxml
 import defusedxml.sax
 
+from audio_compressor.local_files import local_errors
+
 # What recorders write is a few kilobytes with a few dozen fields; these limits keep a hostile file from filling the
 # memory here and the metadata table in Dagster.
 MAX_PARSED_BYTES = 1_000_000
@@ -42,11 +44,15 @@ class MetadataFile:
 
 
 def read_metadata(path: Path) -> MetadataFile:
-    """Read one file. Its content never raises; a file that cannot be opened or read raises OSError."""
+    """Read one file; its content never raises.
+
+    Raises:
+        AccessDeniedError, StorageError: it cannot be opened or read.
+    """
     digest = hashlib.sha256()
     size_bytes = 0
     document = b""
-    with path.open("rb") as file:
+    with local_errors(path), path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             size_bytes += len(chunk)

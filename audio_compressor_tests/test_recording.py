@@ -250,4 +250,5 @@ def test_recording_order_is_by_date_then_take_and_undated_last() -> None:
 
 
 def test_the_reason_for_too_large_has_both_figures() -> None:
-    assert too_large(2_000_500_000, 2_000_000_000) == "2,000.5 MB is larger than MAX_FILE_SIZE_MB (2,000)"
+    reason = "2,000,500,000 bytes are more than MAX_FILE_SIZE_MB allows (2,000)"
+    assert too_large(2_000_500_000, 2_000_000_000) == reason

@@ -17,6 +17,8 @@ _FRAME = re.compile(r"fmt:(?P<format>\S+) channels:(?P<channels>\d+) chlayout:(?
 _STREAM = re.compile(r"Stream #0:\d+.*?: Audio: (?P<codec>\w+)")
 # Filter text that makes ashowinfo print one line and costs nothing after it.
 FIRST_SAMPLE = "atrim=end_sample=1,ashowinfo"
+# A header that claims 1 Hz makes seconds of sound into days of it: FFmpeg wrote 32 GB for one small file.
+MIN_SAMPLE_RATE_HZ = 2_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
     """Look into a source file.
 
     Raises:
-        NotAudioError: it is empty, or FFmpeg finds no sound in it.
+        NotAudioError: it is empty, FFmpeg finds no sound in it, or its sample rate is none that recorders write.
         EncodingError: the time limit was reached.
     """
     size_bytes = _size(path)
@@ -71,6 +73,11 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
         )
     if any("misdetection possible" in text for _, text in log_lines(finished.stderr)):
         raise NotAudioError(f"{path.name} ({size_bytes} bytes) only looks like audio by chance; check what it is")
+    if stream.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
+        raise NotAudioError(
+            f"{path.name} says that it has {stream.sample_rate_hz:,} samples a second; no speech recorder writes fewer "
+            f"than {MIN_SAMPLE_RATE_HZ:,}, so its header is wrong; record or copy it again"
+        )
     return Source(path, size_bytes, stream, arguments, header.repair if header else None)
 
 

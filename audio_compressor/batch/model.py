@@ -10,6 +10,7 @@ from audio_compressor.audio.checks import CheckResult
 from audio_compressor.audio.compress import Compression
 from audio_compressor.audio.ffmpeg import Ffmpeg
 from audio_compressor.audio.profiles import Profile
+from audio_compressor.intake.plan import SkipKind
 from audio_compressor.recording import Fingerprint
 from audio_compressor.retries import Retry
 from audio_compressor.sftp.connection import SftpEndpoint
@@ -33,6 +34,7 @@ class SourceFiles:
     audio_filename: str
     metadata_filename: str
     max_file_size_bytes: int
+    settle_seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Outcome:
     compressed: CompressedAudio | None = None
     metadata: RecordingMetadata | None = None
     checks: tuple[CheckResult, ...] = ()
+    skip_kind: SkipKind | None = None
 
 
 class Progress:

@@ -9,8 +9,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,6 +37,7 @@ from audio_compressor.errors import (
     HostKeyError,
     NotAudioError,
     RemoteFileMissingError,
+    SourceChangedError,
     TimedOutError,
     TransientError,
     VerificationError,
@@ -61,16 +62,22 @@ def process_batch(
     tools: Tools,
     *,
     run_id: str,
+    observed: Mapping[str, Fingerprint] | None = None,
     progress: Progress | None = None,
     cancel: threading.Event | None = None,
 ) -> Generator[Outcome]:
     """Yield an outcome for every directory, in the order in which they finish.
 
+    ``observed`` are source files that have settled already; one that differs and is younger than it takes to settle is
+    still being written.
+
     Closing the iterator, or an exception in the thread that drives it, stops everything at once: child processes are
     killed, the connection is cut, staging is removed. ``cancel`` is set then, for whoever waits on the batch's behalf.
     """
     with open_staging(tools.temp_dir, run_id) as staging:
-        batch = _Batch(tools, frozenset(wanted), staging, progress or Progress(), cancel or threading.Event())
+        batch = _Batch(
+            tools, frozenset(wanted), staging, observed or {}, progress or Progress(), cancel or threading.Event()
+        )
         yield from batch.run(directories)
 
 
@@ -93,12 +100,14 @@ class _Batch:
         tools: Tools,
         wanted: frozenset[Product],
         staging: Staging,
+        observed: Mapping[str, Fingerprint],
         progress: Progress,
         cancel: threading.Event,
     ) -> None:
         self._tools = tools
         self._wanted = wanted
         self._staging = staging
+        self._observed = observed
         self._progress = progress
         self._children = ChildProcesses()
         self._connection = SftpConnection(tools.endpoint)
@@ -112,24 +121,26 @@ class _Batch:
     def run(self, directories: Sequence[str]) -> Iterator[Outcome]:
         with ThreadPoolExecutor(self._tools.encoders, "encode") as encoders, ThreadPoolExecutor(1, "download") as one:
             try:
-                one.submit(self._download_all, directories, encoders)
+                downloading = one.submit(self._download_all, directories, encoders)
                 for _ in directories:
-                    yield self._next_outcome()
+                    yield self._next_outcome(downloading)
             finally:
                 self._stop()
 
-    def _next_outcome(self) -> Outcome:
+    def _next_outcome(self, downloading: "Future[None]") -> Outcome:
         while True:
             try:
                 return self._outcomes.get(timeout=INTERRUPTIBLE_SECONDS)
             except queue.Empty:
-                continue
+                if downloading.done():
+                    downloading.result()  # raises what ended the thread: nobody else would make the next outcome
 
     def _stop(self) -> None:
         """Release whatever a worker thread may be waiting for; nothing is, when the batch is done."""
         self._cancelled.set()
         self._children.kill_all()
         self._connection.close()
+        self._tools.storage.close()
         self._places.release()
 
     # -- in the download thread
@@ -160,8 +171,8 @@ class _Batch:
                 metadata = self._with_retries(
                     f"download of {directory}'s metadata", lambda: self._download_metadata(directory, path)
                 )
-            except AudioCompressorError as error:
-                metadata_problem = str(error)
+            except Exception as error:  # the audio is worth having without its metadata
+                metadata_problem = _reason(directory, error)
         return _Staged(directory, path, started_at_seconds, space, download, metadata, metadata_problem)
 
     def _with_retries(self, what: str, attempt: Callable[[], Result]) -> Result:
@@ -188,10 +199,11 @@ class _Batch:
         if entry.is_directory:
             raise NotAudioError(f"{directory}: {source.audio_filename} is a directory, not an audio file")
         fingerprint = self._fingerprints[directory] = entry.fingerprint
+        self._require_settled(directory, fingerprint)
         if fingerprint.size_bytes == 0:
             raise NotAudioError(f"{directory}: {source.audio_filename} is empty (0 bytes); was the upload interrupted?")
         if fingerprint.size_bytes > source.max_file_size_bytes:
-            raise _Skipped(too_large(fingerprint.size_bytes, source.max_file_size_bytes))
+            raise _TooLarge(too_large(fingerprint.size_bytes, source.max_file_size_bytes))
         # The compressed copy is smaller than its source but for odd inputs, such as MP3 to WAV.
         self._staging.require_space(2 * fingerprint.size_bytes)
         self._progress.downloading(directory)
@@ -204,6 +216,15 @@ class _Batch:
         )
         uri = self._connection.uri(remote)
         return Download(uri, fingerprint, sha256, time.monotonic() - started_at_seconds)
+
+    def _require_settled(self, directory: str, fingerprint: Fingerprint) -> None:
+        """Half an upload that pauses looks whole: it was compressed once, when a new upload began during a run."""
+        age_seconds = time.time() - fingerprint.modified_at_seconds
+        if fingerprint != self._observed.get(directory) and 0 <= age_seconds < self._tools.source.settle_seconds:
+            raise SourceChangedError(
+                f"{directory}: the audio file was changed {age_seconds:.0f} s ago and may still be written; it is "
+                f"taken when it has not changed for {self._tools.source.settle_seconds:g} s"
+            )
 
     def _download_metadata(self, directory: str, staging: Path) -> RecordingMetadata:
         source = self._tools.source
@@ -278,15 +299,15 @@ class _Batch:
         return compressed, quality_checks(compression, download.fingerprint.size_bytes, tools.profile)
 
 
-class _Skipped(Exception):  # noqa: N818 - not an error, but a way out of a download
+class _TooLarge(Exception):  # noqa: N818 - not an error, but a way out of a download
     pass
 
 
 def _not_staged(directory: str, fingerprint: Fingerprint | None, error: Exception) -> Outcome:
-    if isinstance(error, _Skipped):
-        return Outcome(directory, "skipped", str(error), fingerprint)
+    if isinstance(error, _TooLarge):
+        return Outcome(directory, "skipped", str(error), fingerprint, skip_kind="too_large")
     if isinstance(error, RemoteFileMissingError):
-        return Outcome(directory, "skipped", f"no audio file: {error}")
+        return Outcome(directory, "skipped", f"no audio file: {error}", skip_kind="no_audio")
     return Outcome(directory, "failed", _reason(directory, error), fingerprint)
 
 

@@ -3,21 +3,24 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.audio.profiles import Profile
-from audio_compressor.cli.environment import EXIT_ALL_FAILED, load_environment, open_instance
+from audio_compressor.cli.environment import EXIT_ALL_FAILED, history_errors, load_environment, open_instance
 from audio_compressor.cli.terminal import console
-from audio_compressor.errors import AudioCompressorError, OutOfSpaceError
+from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError
 from audio_compressor.intake.listing import list_source
 from audio_compressor.settings import Settings
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection
 from audio_compressor.staging import RESERVE_BYTES
 from audio_compressor.storage import build_primary
+
+CONNECTION = "connection and host key"
 
 
 def examine() -> int:
@@ -29,27 +32,41 @@ def examine() -> int:
     settings = load_environment()
     out = console()
     out.print("[green]ok  [/] settings: all valid")
-    works = True
-    for name, finding in _findings(settings).items():
+    failed: set[str] = set()
+    for finding in _findings(settings):
+        if finding.needs in failed:
+            out.print(f"[yellow]skip[/] {finding.name}: no connection, so it was not tried")
+            continue
         try:
-            out.print(f"[green]ok  [/] {name}: {escape(finding())}", soft_wrap=True)
+            out.print(f"[green]ok  [/] {finding.name}: {escape(finding.examine())}", soft_wrap=True)
         except AudioCompressorError as error:
-            works = False
-            out.print(f"[red]FAIL[/] {name}: {escape(str(error))}", soft_wrap=True)
-    return 0 if works else EXIT_ALL_FAILED
+            failed.add(finding.name)
+            out.print(f"[red]FAIL[/] {finding.name}: {escape(str(error))}", soft_wrap=True)
+    return EXIT_ALL_FAILED if failed else 0
 
 
-def _findings(settings: Settings) -> dict[str, Callable[[], str]]:
+@dataclass(frozen=True)
+class _Finding:
+    """``needs`` is the name of an earlier finding without which this one is not tried."""
+
+    name: str
+    examine: Callable[[], str]
+    needs: str | None = None
+
+
+def _findings(settings: Settings) -> list[_Finding]:
     endpoint = build_endpoint(settings)
     connection = SftpConnection(endpoint)
-    return {
-        "FFmpeg": lambda: _ffmpeg(settings),
-        "connection and host key": lambda: _connect(connection, endpoint.server, settings),
-        "listing": lambda: _listing(connection, settings),
-        "destination": lambda: _destination(settings),
-        "staging": lambda: _staging(Path(settings.temp_dir)),
-        "Dagster": _dagster,
-    }
+    # A server that counts refused logins locks the account: after the first there is no other.
+    storage_needs = CONNECTION if settings.storage_backend == "sftp" else None
+    return [
+        _Finding("FFmpeg", lambda: _ffmpeg(settings)),
+        _Finding(CONNECTION, lambda: _connect(connection, endpoint.server, settings)),
+        _Finding("listing", lambda: _listing(connection, settings), needs=CONNECTION),
+        _Finding("destination", lambda: _destination(settings), needs=storage_needs),
+        _Finding("staging", lambda: check_staging(Path(settings.temp_dir))),
+        _Finding("Dagster", _dagster),
+    ]
 
 
 def _ffmpeg(settings: Settings) -> str:
@@ -77,10 +94,16 @@ def _destination(settings: Settings) -> str:
         return f"{settings.storage_backend}: {storage.check_writable()}"
 
 
-def _staging(temp_dir: Path) -> str:
+def check_staging(temp_dir: Path) -> str:
+    """What fits into the staging directory.
+
+    Raises:
+        AccessDeniedError: it cannot be written.
+        OutOfSpaceError: nothing fits.
+    """
     place = next(path for path in (temp_dir, *temp_dir.parents) if path.exists())
     if not os.access(place, os.W_OK):
-        raise OutOfSpaceError(f"{temp_dir} cannot be written; change its owner or set TEMP_DIR")
+        raise AccessDeniedError(f"{temp_dir} cannot be written; change its owner or set TEMP_DIR")
     free_bytes = shutil.disk_usage(place).free
     largest_mb = (free_bytes - RESERVE_BYTES) / 2e6
     if largest_mb <= 0:
@@ -89,5 +112,5 @@ def _staging(temp_dir: Path) -> str:
 
 
 def _dagster() -> str:
-    with open_instance() as instance:
+    with open_instance() as instance, history_errors():
         return f"{instance.get_runs_count():,} runs in the history at {instance.root_directory}"

@@ -1,17 +1,22 @@
 """What every command begins with: the .env file, the settings, the Dagster instance, and how errors end."""
 
+import errno
+import fcntl
 import logging
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml  # type: ignore[import-untyped]  # comes with Dagster, without types
 from dotenv import load_dotenv
 
-from audio_compressor.errors import AudioCompressorError, ConfigurationError
+from audio_compressor.errors import AudioCompressorError, ConfigurationError, HistoryError
+from audio_compressor.local_files import sync_directory
 from audio_compressor.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -20,6 +25,14 @@ if TYPE_CHECKING:
 EXIT_SOME_FAILED = 1
 EXIT_ALL_FAILED = 2
 EXIT_INTERRUPTED = 130
+
+CONFIG = "dagster.yaml"
+SHIPPED_CONFIG = Path(__file__).parents[2] / CONFIG
+# Where Dagster puts them, unless its configuration has one of these keys. The last one tells that all are there.
+DATABASES = ("schedules/schedules.db", "history/runs.db", "history/runs/index.db")
+OTHER_STORAGE = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
+_BEING_MADE = ".new"
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 def load_environment() -> Settings:
@@ -48,29 +61,144 @@ def load_environment() -> Settings:
 
 
 @contextmanager
-def open_instance() -> Iterator["DagsterInstance"]:
-    """The instance below DAGSTER_HOME, which is made on first use."""
-    from dagster import DagsterInstance
+def open_instance(directory: Path | None = None) -> Iterator["DagsterInstance"]:
+    """The instance below DAGSTER_HOME, which is made on first use, or the one below another ``directory``.
 
-    with DagsterInstance.from_config(str(prepare_dagster_home())) as instance:
+    Raises:
+        HistoryError: it cannot be opened.
+    """
+    from alembic.util import CommandError
+    from dagster import DagsterError, DagsterInstance
+    from dagster._check import CheckError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    home = directory or prepare_dagster_home()
+    try:
+        instance = DagsterInstance.from_config(str(home))
+    except (OSError, SQLAlchemyError, CommandError) as error:
+        raise HistoryError(_cannot_be_used(error)) from error
+    except (DagsterError, CheckError, yaml.YAMLError, ImportError) as error:
+        raise HistoryError(
+            f"Dagster cannot use the dagster.yaml in {_home()}: {_in_one_line(error)}. "
+            "Correct that file; an empty one gives the defaults"
+        ) from error
+    with instance:
         yield instance
 
 
 def prepare_dagster_home() -> Path:
-    """Make the directory and, where this is a checkout, put its dagster.yaml there: Dagster looks nowhere else."""
-    home = Path(os.environ["DAGSTER_HOME"]).expanduser()
-    home.mkdir(parents=True, exist_ok=True)
-    shipped = Path(__file__).parents[2] / "dagster.yaml"
-    if shipped.is_file() and not (home / "dagster.yaml").exists():
-        shutil.copyfile(shipped, home / "dagster.yaml")
+    """Make the directory, put this checkout's dagster.yaml there, as Dagster looks nowhere else, and the databases.
+
+    Raises:
+        HistoryError: it cannot be made.
+    """
+    home = _home()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not _is_prepared(home):
+            with (home / ".lock").open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _prepare(home)
+    except OSError as error:
+        raise HistoryError(_cannot_be_used(error)) from error
     return home
+
+
+def _prepare(home: Path) -> None:
+    """For one process at a time.
+
+    Dagster marks a database as complete before its tables are in it, and marks it twice when two processes make it at
+    once; neither is ever repaired. So it makes them where nobody looks, and they are renamed into the home.
+    """
+    shutil.rmtree(home / _BEING_MADE, ignore_errors=True)  # of a process that was killed
+    new = home / _BEING_MADE
+    new.mkdir()
+    try:
+        if SHIPPED_CONFIG.is_file() and not (home / CONFIG).exists():
+            shutil.copyfile(SHIPPED_CONFIG, new / CONFIG)
+            (new / CONFIG).rename(home / CONFIG)
+        if _keeps_databases_in(home):
+            if (home / CONFIG).exists():
+                shutil.copyfile(home / CONFIG, new / CONFIG)
+            with open_instance(new):
+                pass
+            for database in DATABASES:
+                place = home / database
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if not place.exists():
+                    (new / database).rename(place)
+                    sync_directory(place.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _is_prepared(home: Path) -> bool:
+    configured = (home / CONFIG).exists() or not SHIPPED_CONFIG.is_file()
+    return configured and ((home / DATABASES[-1]).exists() or not _keeps_databases_in(home))
+
+
+def _keeps_databases_in(home: Path) -> bool:
+    """Whether its dagster.yaml leaves the databases where Dagster puts them; one that cannot be read is no yes."""
+    try:
+        config = yaml.safe_load((home / CONFIG).read_text()) or {}
+    except FileNotFoundError:
+        return True
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return False
+    return isinstance(config, dict) and not config.keys() & OTHER_STORAGE
+
+
+def _home() -> Path:
+    return Path(os.environ["DAGSTER_HOME"]).expanduser()
+
+
+@contextmanager
+def history_errors() -> Iterator[None]:
+    """Translate what a database or disk that fails in the middle of the work raises; anything else passes.
+
+    Raises:
+        HistoryError: the history cannot be read or written any more.
+    """
+    try:
+        yield
+    except AudioCompressorError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not _is_of_the_disk(cause):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise HistoryError(_cannot_be_used(cause)) from error
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in DISK_ERRORS
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
+    # The other kinds of DatabaseError, such as a violated constraint, are mistakes in a program.
+    return isinstance(error, OperationalError) or type(error) is DatabaseError
+
+
+def _cannot_be_used(error: BaseException) -> str:
+    return (
+        f"Dagster's history in DAGSTER_HOME ({os.environ.get('DAGSTER_HOME')}) cannot be opened or written: "
+        f"{_in_one_line(error)}. Check that it is a directory that this user may write to, with free space"
+    )
+
+
+def _in_one_line(error: BaseException) -> str:
+    """SQLAlchemy appends the statement with its values, Dagster everything that would be allowed."""
+    return textwrap.shorten(str(getattr(error, "orig", None) or error), 300, placeholder=" …").rstrip(".")
 
 
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
     """End the command with one message and the exit code that the error deserves."""
     try:
-        yield
+        with history_errors():
+            yield
     except AudioCompressorError as error:
         print(f"audio-compressor: {error}", file=sys.stderr)
         raise SystemExit(EXIT_ALL_FAILED) from None

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from audio_compressor.cli.environment import load_environment, open_instance
-from audio_compressor.defs.manifest import current_report, record_manifest
+from audio_compressor.defs.manifest import record_manifest
+from audio_compressor.defs.report_history import bring_up_to_date
 from audio_compressor.reporting.manifest import manifest_json, parse_manifest
 
 
@@ -29,4 +30,4 @@ def import_manifest(file: Path) -> None:
 def export_manifest() -> None:
     settings = load_environment()
     with open_instance() as instance:
-        click.echo(manifest_json(current_report(instance, Path(settings.output_dir))))
+        click.echo(manifest_json(bring_up_to_date(instance, Path(settings.output_dir))[0]))

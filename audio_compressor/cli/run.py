@@ -50,7 +50,7 @@ def watch_night(settings: Settings) -> Night:
 def exit_code(night: Night) -> int:
     failed = len(night.failed)
     if not failed:
-        return 0
+        return EXIT_SOME_FAILED if night.report_problem else 0
     return EXIT_ALL_FAILED if failed == len(night.outcomes) else EXIT_SOME_FAILED
 
 
@@ -69,6 +69,8 @@ def summarise(night: Night, out: Console) -> None:
         out.print(f"Nothing to do: {len(plan.done)} recordings were done before and are skipped.")
     elif plan.done:
         out.print(f"{len(plan.done)} more were done before and are skipped.")
+    if night.report_problem:
+        out.print(f"The report could not be brought up to date: {escape(night.report_problem)}")
 
 
 def interrupt_on_signals() -> None:

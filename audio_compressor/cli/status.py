@@ -6,8 +6,8 @@ from rich.markup import escape
 
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, load_environment, open_instance
 from audio_compressor.cli.terminal import console
-from audio_compressor.defs.manifest import current_report
 from audio_compressor.defs.night import look
+from audio_compressor.defs.report_history import bring_up_to_date
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.intake.explain import explain
 from audio_compressor.reporting import formatting
@@ -19,7 +19,7 @@ def show_status() -> int:
     settings = load_environment()
     out = console()
     with open_instance() as instance:
-        sums = totals(current_report(instance, Path(settings.output_dir)))
+        sums = totals(bring_up_to_date(instance, Path(settings.output_dir))[0])
         last_run = f"{sums.last_run:%Y-%m-%d %H:%M:%S} UTC" if sums.last_run else "never"
         out.print(f"Last result: {last_run}")
         out.print(f"Recordings: {sums.total_processed} done, {sums.total_failed} failed, {sums.total_skipped} skipped")

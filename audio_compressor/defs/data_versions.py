@@ -7,7 +7,7 @@ done from which source file. A version has two parts: what it was made from, and
 from datetime import UTC, datetime
 from typing import get_args
 
-from audio_compressor.intake.plan import Skip, SkipKind, Success
+from audio_compressor.intake.plan import SkipKind, Success
 from audio_compressor.recording import Fingerprint
 
 _ADOPTED = "adopted"
@@ -30,8 +30,8 @@ def of_failure(fingerprint: Fingerprint | None) -> str:
     return f"failed;{fingerprint or ''}"
 
 
-def of_skip(skip: Skip) -> str:
-    return f"skipped;{skip.kind};{skip.fingerprint or ''}"
+def of_skip(kind: SkipKind, fingerprint: Fingerprint | None) -> str:
+    return f"skipped;{kind};{fingerprint or ''}"
 
 
 def parse_success(version: str) -> Success | None:

@@ -50,7 +50,7 @@ def outcome_events(
     ``started_at`` is the position of the event log when the batch began, ``log_position`` tells the current one.
     """
     directory, download = outcome.directory, outcome.download
-    source = Upstream(RECORDING_DIRECTORY, str(outcome.fingerprint), started_at)
+    source = Upstream(RECORDING_DIRECTORY, str(outcome.fingerprint or ""), started_at)
     if RAW_AUDIO in selected and download:
         yield _raw_audio(directory, download, source)
     if RECORDING_METADATA in selected and outcome.metadata:
@@ -61,7 +61,8 @@ def outcome_events(
             yield _compressed_audio(directory, download, outcome.compressed, raw_audio)
         yield from _check_evaluations(outcome)
     if outcome.status != "success":
-        yield _not_done(outcome)
+        # Of the recording, where its main product was asked for; else of what was.
+        yield _not_done(outcome, COMPRESSED_AUDIO if COMPRESSED_AUDIO in selected else next(iter(selected)))
 
 
 def directory_observed(recording: Recording) -> dg.AssetObservation:
@@ -86,7 +87,7 @@ def skip_observed(skip: Skip) -> dg.AssetObservation:
         partition=skip.directory,
         description=f"skipped: {skip.reason}",
         metadata={"outcome": "skipped", "reason": skip.reason, "processed_at": _iso(datetime.now(UTC)), **size},
-        tags={DATA_VERSION_TAG: data_versions.of_skip(skip)},
+        tags={DATA_VERSION_TAG: data_versions.of_skip(skip.kind, skip.fingerprint)},
     )
 
 
@@ -250,15 +251,19 @@ def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
         )
 
 
-def _not_done(outcome: Outcome) -> dg.AssetObservation:
+def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
     reason = outcome.reason or ""
     size = {"original_size_mb": _megabytes(outcome.fingerprint.size_bytes)} if outcome.fingerprint else {}
+    if outcome.skip_kind:
+        data_version = data_versions.of_skip(outcome.skip_kind, outcome.fingerprint)
+    else:
+        data_version = data_versions.of_failure(outcome.fingerprint)
     return dg.AssetObservation(
-        COMPRESSED_AUDIO,
+        asset,
         partition=outcome.directory,
         description=f"{outcome.status}: {reason}",
         metadata={"outcome": outcome.status, "reason": reason, "processed_at": _iso(datetime.now(UTC)), **size},
-        tags={DATA_VERSION_TAG: data_versions.of_failure(outcome.fingerprint)},
+        tags={DATA_VERSION_TAG: data_version},
     )
 
 

@@ -3,37 +3,48 @@
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import (
+    AssetRecordsFilter,
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    RunsFilter,
+)
 
 from audio_compressor.defs import data_versions
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
+    COMPRESSION_JOB,
     DATA_VERSION_TAG,
     PARTITION_TAG,
     PROCESS_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RECORDING_DIRECTORY,
+    RECORDING_PRODUCTS,
+    REQUESTED_TAG,
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.intake.plan import History
 from audio_compressor.intake.ranges import keys_between
 from audio_compressor.recording import Fingerprint
 
+# Not among them: NOT_STARTED. A daemon that crashes between creating a run and queueing it leaves one of these, and
+# queues it only if the same evaluation asks for it again.
 UNFINISHED = [
     DagsterRunStatus.QUEUED,
-    DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
 
-# A run of the command line on another machine is taken for dead when it has said nothing for this long. The slowest
-# step that says nothing is one recording of MAX_FILE_SIZE_MB: minutes, not hours.
-_SILENCE_SECONDS = 3600
+# A run of the command line on another machine is taken for dead when it has said nothing for this long: longer than any
+# one recording is given.
+_SILENCE_SECONDS = 24 * 3600
 
 
 def known_keys(instance: DagsterInstance) -> Sequence[str]:
@@ -47,14 +58,13 @@ def event_log_position(instance: DagsterInstance) -> int:
 
 
 def read_history(instance: DagsterInstance) -> History:
-    """Three indexed queries, whatever the number of recordings."""
+    """A handful of indexed queries, whatever the number of recordings."""
     keys = known_keys(instance)
     successes = _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION)
     outcomes = _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION)
-    observed = _versions(instance, RECORDING_DIRECTORY, DagsterEventType.ASSET_OBSERVATION)
     return History(
         known=keys,
-        observed={key: Fingerprint.parse(version) for key, version in observed.items()},
+        observed=observed_fingerprints(instance),
         successes={
             key: success for key, version in successes.items() if (success := data_versions.parse_success(version))
         },
@@ -65,20 +75,30 @@ def read_history(instance: DagsterInstance) -> History:
         },
         skips={key: skip for key, version in outcomes.items() if (skip := data_versions.parse_skip(version))},
         in_flight=in_flight(instance, keys),
+        overtaken=_overtaken(instance, successes.keys() & outcomes.keys()),
     )
+
+
+def observed_fingerprints(instance: DagsterInstance, keys: Sequence[str] | None = None) -> Mapping[str, Fingerprint]:
+    """The source files as they were last observed, of these recordings or of all."""
+    observed = _versions(instance, RECORDING_DIRECTORY, DagsterEventType.ASSET_OBSERVATION, keys)
+    return {key: Fingerprint.parse(version) for key, version in observed.items()}
 
 
 def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mapping[str, str]:
     """The run that each recording is queued for or being processed by."""
     claimed: dict[str, str] = {}
     for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
-        for key in _keys_of(run, keys_in_order):
-            claimed.setdefault(key, run.run_id)
+        if COMPRESSED_AUDIO in _selection(run):
+            for key in _keys_of(run, keys_in_order):
+                claimed.setdefault(key, run.run_id)
     return claimed
 
 
-def claimed_before(instance: DagsterInstance, run_id: str, keys_in_order: Sequence[str]) -> Mapping[str, str]:
-    """The recordings that an earlier, unfinished run is to process.
+def claimed_before(
+    instance: DagsterInstance, run_id: str, selected: Collection[dg.AssetKey], keys_in_order: Sequence[str]
+) -> Mapping[str, str]:
+    """The recordings of which an earlier, unfinished run still has to make everything that is selected.
 
     Of two runs that want one recording, the one that was created first does it; the order of the run storage decides,
     so both come to the same answer.
@@ -87,10 +107,69 @@ def claimed_before(instance: DagsterInstance, run_id: str, keys_in_order: Sequen
     records = instance.get_run_records(RunsFilter(statuses=UNFINISHED))
     ours = next((record.storage_id for record in records if record.dagster_run.run_id == run_id), None)
     for record in records:
-        if ours is not None and record.storage_id < ours:
-            for key in _keys_of(record.dagster_run, keys_in_order):
-                claimed.setdefault(key, record.dagster_run.run_id)
+        run = record.dagster_run
+        if ours is not None and record.storage_id < ours and _selection(run) >= set(selected):
+            finished = _finished_by(instance, run.run_id)
+            for key in _keys_of(run, keys_in_order):
+                if key not in finished:
+                    claimed.setdefault(key, run.run_id)
     return claimed
+
+
+def done_since_requested(
+    instance: DagsterInstance, run: DagsterRun, keys: Sequence[str], observed: Mapping[str, Fingerprint]
+) -> Mapping[str, str]:
+    """The recordings that a run compressed, as they were last observed, after ``run`` was asked for; and which run.
+
+    It may be another run that wanted them too, or the attempt that this one repeats: a worker that crashed had finished
+    some.
+    """
+    requested_at_seconds = float(run.tags.get(REQUESTED_TAG, 0)) or _created_at_seconds(instance, run)
+    done: dict[str, str] = {}
+    for record in instance.fetch_materializations(
+        AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=list(keys), after_timestamp=requested_at_seconds),
+        limit=1000,
+        ascending=True,
+    ).records:
+        materialization = record.asset_materialization
+        if materialization is None or record.partition_key is None or not record.run_id:
+            continue
+        success = data_versions.parse_success((materialization.tags or {}).get(DATA_VERSION_TAG, ""))
+        if success is not None and success.fingerprint == observed.get(record.partition_key):
+            done[record.partition_key] = record.run_id
+    return done
+
+
+def latest_materializations(
+    instance: DagsterInstance, assets: Collection[dg.AssetKey], key: str
+) -> Iterator[dg.AssetMaterialization]:
+    """What was last recorded of one recording, as far as there is something."""
+    for asset in assets:
+        records = instance.fetch_materializations(AssetRecordsFilter(asset, asset_partitions=[key]), limit=1).records
+        if records and records[0].asset_materialization:
+            yield records[0].asset_materialization
+
+
+def _created_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
+    record = instance.get_run_record_by_id(run.root_run_id or run.run_id)
+    return record.create_timestamp.timestamp() if record else time.time()
+
+
+def _finished_by(instance: DagsterInstance, run_id: str) -> set[str]:
+    """The recordings of which a run has recorded an outcome."""
+    records = instance.event_log_storage.get_records_for_run(
+        run_id, of_type={DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION}
+    ).records
+    return {record.partition_key for record in records if record.partition_key}
+
+
+def _overtaken(instance: DagsterInstance, keys: Collection[str]) -> Collection[str]:
+    if not keys:
+        return ()
+    latest = instance.event_log_storage.get_latest_storage_id_by_partition
+    successes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, set(keys))
+    outcomes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION, set(keys))
+    return frozenset(key for key in keys if outcomes[key] > successes[key])
 
 
 def process_tag() -> dict[str, str]:
@@ -107,7 +186,8 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
-        if process and _is_dead(instance, run, process):
+        # Re-executed in the UI, a run takes its tags along; a launcher watches over that one.
+        if process and run.parent_run_id is None and _is_dead(instance, run, process):
             instance.report_run_failed(
                 run, "The process that executed this run is gone; its work is outstanding again."
             )
@@ -117,8 +197,8 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
 
 def _is_dead(instance: DagsterInstance, run: DagsterRun, process: str) -> bool:
     host, _, pid = process.rpartition(":")
-    if host == socket.gethostname() and not _is_running(int(pid)):
-        return True
+    if host == socket.gethostname():
+        return not _is_running(int(pid))
     last = instance.event_log_storage.get_records_for_run(run.run_id, limit=1, ascending=False).records
     return not last or time.time() - last[0].timestamp > _SILENCE_SECONDS
 
@@ -134,10 +214,14 @@ def _is_running(pid: int) -> bool:
     return pid != os.getpid()
 
 
+def _selection(run: DagsterRun) -> set[dg.AssetKey]:
+    """What a run makes of its recordings; none is noted when it makes everything of its job."""
+    if run.asset_selection:
+        return set(run.asset_selection)
+    return set(RECORDING_PRODUCTS) if run.job_name == COMPRESSION_JOB else set()
+
+
 def _keys_of(run: DagsterRun, keys_in_order: Sequence[str]) -> Sequence[str]:
-    selection = run.asset_selection
-    if selection is not None and COMPRESSED_AUDIO not in selection:
-        return ()
     tags = run.tags
     if PARTITION_TAG in tags:
         return (tags[PARTITION_TAG],)
@@ -146,6 +230,8 @@ def _keys_of(run: DagsterRun, keys_in_order: Sequence[str]) -> Sequence[str]:
     return ()
 
 
-def _versions(instance: DagsterInstance, asset: dg.AssetKey, event_type: DagsterEventType) -> dict[str, str]:
-    found = instance.event_log_storage.get_latest_tags_by_partition(asset, event_type, [DATA_VERSION_TAG])
+def _versions(
+    instance: DagsterInstance, asset: dg.AssetKey, event_type: DagsterEventType, keys: Sequence[str] | None = None
+) -> dict[str, str]:
+    found = instance.event_log_storage.get_latest_tags_by_partition(asset, event_type, [DATA_VERSION_TAG], keys)
     return {key: tags[DATA_VERSION_TAG] for key, tags in found.items()}

@@ -2,19 +2,12 @@
 
 import dagster as dg
 
-from audio_compressor.defs.names import (
-    COMPRESSED_AUDIO,
-    COMPRESSION_JOB,
-    PROCESSING_REPORT,
-    RAW_AUDIO,
-    RECORDING_METADATA,
-    REPORT_JOB,
-)
+from audio_compressor.defs.names import COMPRESSION_JOB, PROCESSING_REPORT, RECORDING_PRODUCTS, REPORT_JOB
 from audio_compressor.defs.relocation import relocation_job
 
 compression_job = dg.define_asset_job(
     COMPRESSION_JOB,
-    selection=dg.AssetSelection.assets(RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA),
+    selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS),
     description="Download, compress and publish the recordings of one range of partitions.",
 )
 report_job = dg.define_asset_job(

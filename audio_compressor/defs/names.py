@@ -8,6 +8,7 @@ RECORDING_DIRECTORY = dg.AssetKey("recording_directory")
 RAW_AUDIO = dg.AssetKey(Product.RAW_AUDIO.value)
 COMPRESSED_AUDIO = dg.AssetKey(Product.COMPRESSED_AUDIO.value)
 RECORDING_METADATA = dg.AssetKey(Product.RECORDING_METADATA.value)
+RECORDING_PRODUCTS = (RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA)
 PROCESSING_REPORT = dg.AssetKey("processing_report")
 
 COMPRESSION_JOB = "compression_job"
@@ -28,3 +29,5 @@ INPUT_EVENT_TAG = "dagster/input_event_pointer/"
 
 # Where the process runs that executes a run outside of Dagster's launchers: "host:pid".
 PROCESS_TAG = "audio_compressor/process"
+# When the source was looked at for a run (seconds since the epoch), where that is not when the run was created.
+REQUESTED_TAG = "audio_compressor/requested_at"

@@ -1,5 +1,6 @@
 """The night without a daemon: the same look at the source and the same jobs, executed in this process one by one."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.history import process_tag
 from audio_compressor.defs.intake import Survey, Surveyor, range_tags
-from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
-from audio_compressor.defs.report_history import has_news
+from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB, REQUESTED_TAG
+from audio_compressor.defs.report_history import last_cursor, newest_result
 from audio_compressor.defs.resources import build_resources
 from audio_compressor.intake.plan import Plan
 from audio_compressor.intake.ranges import KeyRange
@@ -53,6 +54,7 @@ class Night:
 
     survey: Survey
     outcomes: Sequence[Outcome]
+    report_problem: str | None
 
     @property
     def failed(self) -> list[Outcome]:
@@ -68,23 +70,28 @@ def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -
     collector = _Collector(watcher)
     definitions = build_definitions(settings, collector)
     resources = build_resources(settings)
-    survey = Surveyor(instance, resources).everything_outstanding(looks={}, retry=resources.running.retry())
+    looked_at_seconds = time.time()
+    survey = Surveyor(instance, resources).everything_outstanding(resources.running.retry())
     survey.record(instance)
     watcher.surveyed(survey)
 
     ranges = survey.ranges(settings.batch_size)
     job = definitions.resolve_job_def(COMPRESSION_JOB)
     for keys in ranges:
-        result = _execute(job, instance, range_tags(keys))
+        result = _execute(job, instance, {**range_tags(keys), REQUESTED_TAG: str(looked_at_seconds)})
         if not result.success:
             _account_for(keys, result, collector)
     if not ranges and resources.has_stranded():
         _execute(definitions.resolve_job_def(RELOCATION_JOB), instance, {})
-    if has_news(instance) is not None:
-        report = _execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
-        if not report.success:
-            raise dg.DagsterError(f"The processing report could not be written: {_reason(report)}")
-    return Night(survey, collector.outcomes)
+    return Night(survey, collector.outcomes, _report(definitions, instance))
+
+
+def _report(definitions: dg.Definitions, instance: DagsterInstance) -> str | None:
+    """Bring the report up to date where there is something new; the reason why that did not work."""
+    if newest_result(instance) <= last_cursor(instance):
+        return None
+    result = _execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
+    return None if result.success else _reason(result)
 
 
 def look(settings: Settings, instance: DagsterInstance) -> Plan:
@@ -93,8 +100,7 @@ def look(settings: Settings, instance: DagsterInstance) -> Plan:
     Raises:
         AudioCompressorError: the source cannot be listed.
     """
-    resources = build_resources(settings)
-    return Surveyor(instance, resources).plan(looks={}, retry=resources.running.retry())
+    return Surveyor(instance, build_resources(settings)).plan()
 
 
 def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:

@@ -10,6 +10,7 @@ from dagster import AssetRecordsFilter, DagsterInstance
 
 from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_METADATA, RELOCATION_JOB
 from audio_compressor.defs.resources import SftpResource, StorageResource
+from audio_compressor.errors import AudioCompressorError
 from audio_compressor.recording import directory_of
 from audio_compressor.storage import build_storage
 from audio_compressor.storage.base import Storage
@@ -21,10 +22,13 @@ def relocate_stranded(instance: DagsterInstance, storage: Storage, log: logging.
     if not isinstance(storage, FallbackStorage):
         return 0
     moved = 0
-    for relocated in storage.relocate():
-        log.info("%s: moved from the local fallback to %s", relocated.name, relocated.stored.uri)
-        _update_materialization(instance, relocated)
-        moved += 1
+    try:
+        for relocated in storage.relocate():
+            log.info("%s: moved from the local fallback to %s", relocated.name, relocated.stored.uri)
+            _update_materialization(instance, relocated)
+            moved += 1
+    except AudioCompressorError as error:
+        log.warning("Results stay in the local directory for now: %s", error)
     return moved
 
 

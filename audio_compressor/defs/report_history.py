@@ -3,16 +3,23 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord, EventRecordsResult
 
 from audio_compressor.defs.names import COMPRESSED_AUDIO, PROCESSING_REPORT
 from audio_compressor.reporting.results import STATUSES, Result
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CURSOR_KEY = "event_log_cursor"
+TABLE_KEY = "table_sha256"
 _PAGE = 1000
+# On PostgreSQL, an event with a lower id may appear after one with a higher id: ids are given before transactions end.
+# So this many ids are read once more; to read a result twice changes nothing.
+_OVERLAP = 1000
 
 
 @dataclass(frozen=True)
@@ -25,35 +32,51 @@ class News:
 
 def last_cursor(instance: DagsterInstance) -> int:
     """How far the last report has read; 0 when there is none."""
+    value = _last_metadata(instance).get(CURSOR_KEY)
+    return value if isinstance(value, int) else 0
+
+
+def newest_result(instance: DagsterInstance) -> int:
+    """The position of the newest outcome in the event log; 0 when there is none."""
+    newest = [
+        record.storage_id
+        for fetch in (instance.fetch_materializations, instance.fetch_observations)
+        for record in fetch(COMPRESSED_AUDIO, limit=1).records
+    ]
+    return max(newest, default=0)
+
+
+def bring_up_to_date(instance: DagsterInstance, output_dir: Path) -> "tuple[pd.DataFrame, News]":
+    """The table of the last report with what is new; everything anew unless the table is the one of the last report.
+
+    It would not be when it was deleted, restored from a backup, or written by a report that ran at the same time.
+    """
+    from audio_compressor.reporting.files import read_report, table_sha256
+    from audio_compressor.reporting.table import update
+
+    is_last = table_sha256(output_dir) == _last_metadata(instance).get(TABLE_KEY)
+    news = _read_news(instance, last_cursor(instance) if is_last else 0)
+    return update(read_report(output_dir) if is_last else None, news.results), news
+
+
+def _last_metadata(instance: DagsterInstance) -> Mapping[str, Any]:
     event = instance.get_latest_materialization_event(PROCESSING_REPORT)
     materialization = event.asset_materialization if event else None
-    value = materialization.metadata.get(CURSOR_KEY) if materialization else None
-    return value.value if isinstance(value, dg.IntMetadataValue) and value.value else 0
+    return {key: value.value for key, value in materialization.metadata.items()} if materialization else {}
 
 
-def has_news(instance: DagsterInstance) -> int | None:
-    """The storage id of the newest result when the last report does not know it."""
-    newest = max(
-        (
-            record.storage_id
-            for fetch in (instance.fetch_materializations, instance.fetch_observations)
-            for record in fetch(COMPRESSED_AUDIO, limit=1).records
-        ),
-        default=0,
-    )
-    return newest if newest > last_cursor(instance) else None
-
-
-def read_news(instance: DagsterInstance, cursor: int) -> News:
+def _read_news(instance: DagsterInstance, cursor: int) -> News:
     """Every outcome after ``cursor``, in the order in which they were recorded."""
+    # Before the two queries: what is recorded meanwhile may be missed by one of them, and is read the next time.
+    position = newest_result(instance)
+    after = max(cursor - _OVERLAP, 0)
     records = [
         record
         for fetch in (instance.fetch_materializations, instance.fetch_observations)
-        for record in _pages(fetch, cursor)
+        for record in _pages(fetch, after)
     ]
     records.sort(key=lambda record: record.storage_id)
-    results = [result for record in records if (result := _result(record)) is not None]
-    return News(results, max((record.storage_id for record in records), default=cursor))
+    return News([result for record in records if (result := _result(record)) is not None], max(position, cursor))
 
 
 def _pages(fetch: Callable[..., EventRecordsResult], after_storage_id: int) -> Iterator[EventLogRecord]:

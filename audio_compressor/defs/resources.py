@@ -3,7 +3,7 @@
 No resource holds a secret: credentials are looked up each time a connection is made.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
@@ -27,9 +27,13 @@ from audio_compressor.settings import (
 )
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
+from audio_compressor.sftp.endpoint import Timeouts
 from audio_compressor.storage import build_storage
 from audio_compressor.storage.base import Storage
 from audio_compressor.storage.fallback import FallbackStorage
+
+# Dagster gives an evaluation of a sensor or schedule 60 s. A server that hangs at each step must not use them up.
+_LISTING_TIMEOUTS = Timeouts(connect_seconds=8, banner_seconds=8, auth_seconds=10, channel_seconds=15)
 
 
 class SftpResource(dg.ConfigurableResource, SourceSettings, SftpSettings):  # type: ignore[type-arg]
@@ -39,11 +43,18 @@ class SftpResource(dg.ConfigurableResource, SourceSettings, SftpSettings):  # ty
         return build_endpoint(self)
 
     def source_files(self) -> SourceFiles:
-        return SourceFiles(self.sftp_remote_path, self.audio_filename, self.metadata_filename, self.max_file_size_bytes)
+        return SourceFiles(
+            path=self.sftp_remote_path,
+            audio_filename=self.audio_filename,
+            metadata_filename=self.metadata_filename,
+            max_file_size_bytes=self.max_file_size_bytes,
+            settle_seconds=self.settle_seconds,
+        )
 
     def list_source(self, retry: Retry) -> Listing:
         """List the recordings; a connection that breaks is made again."""
-        with SftpConnection(self.endpoint()) as connection:
+        endpoint = replace(self.endpoint(), timeouts=_LISTING_TIMEOUTS)
+        with SftpConnection(endpoint) as connection:
             return retry.call(
                 lambda: list_source(connection, self.sftp_remote_path, self.dir_pattern, self.audio_filename),
                 what=f"listing {self.sftp_host}:{self.sftp_remote_path}",

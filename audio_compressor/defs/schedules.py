@@ -9,8 +9,8 @@ from audio_compressor.intake.explain import explain
 from audio_compressor.retries import Retry
 from audio_compressor.settings import RunningSettings
 
-# An evaluation has 60 s. Three attempts with their pauses stay far below it.
-_LISTING_RETRY = Retry(attempts=3, delay_seconds=2)
+# One, because an evaluation has 60 s; the instance tries a failed one again (max_tick_retries in dagster.yaml).
+_LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 
 
 def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefinition:
@@ -30,7 +30,7 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
         running: RunningResource,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
-        survey = surveyor.everything_outstanding(looks={}, retry=_LISTING_RETRY)
+        survey = surveyor.everything_outstanding(_LISTING_RETRY)
         context.log.info(explain(survey.plan))
         survey.record(context.instance)
         night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"

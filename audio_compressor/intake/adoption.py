@@ -23,7 +23,8 @@ class Adoption:
 def find_adoptable(outstanding: Iterable[Outstanding], storage: Storage, extension: str) -> list[Adoption]:
     """The recordings whose output is in storage, not empty, and not older than its source.
 
-    Meant for recordings with no success in the history: one whose source changed later must not find its old output.
+    Meant for recordings that the history has never observed. Once it has, an output may be of another state of the
+    source than the one that is there now, and of other settings; making it again is cheap, and equal content is kept.
     """
     outstanding = list(outstanding)
     candidates = {item.directory: compressed_name(item.directory, extension) for item in outstanding}

@@ -3,7 +3,7 @@
 Pure: what it needs to know comes in as arguments, and carrying out a plan is somebody else's loop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +40,7 @@ class History:
     failures: Mapping[str, Fingerprint | None] = field(default_factory=dict)
     skips: Mapping[str, tuple[SkipKind, Fingerprint | None]] = field(default_factory=dict)
     in_flight: Mapping[str, str] = field(default_factory=dict)
+    overtaken: Collection[str] = ()  # the last outcome is a failure or a skip that came after the last success
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def make_plan(
             in_flight.append(Reasoned(directory, f"run {run_id[:8]} is working on it"))
         elif audio is None and now_seconds - source.modified_at_seconds < rules.settle_seconds:
             waiting.append(Reasoned(directory, "the directory is new and holds no audio file yet"))
-        elif rules.skip_processed and _is_done(source, history):
+        elif _is_done(source, history, rules):
             done.append(directory)
         elif skip := _skip(source, history, rules):
             skips.append(skip)
@@ -142,12 +143,17 @@ def make_plan(
     )
 
 
-def _is_done(source: SourceDirectory, history: History) -> bool:
-    """A success stays one when its audio file is removed later, or is larger than what is allowed by now."""
+def _is_done(source: SourceDirectory, history: History, rules: Rules) -> bool:
+    """A success stays one when its audio file is removed later, or is larger than what is allowed by now.
+
+    One that was followed by a failure does not: something of the recording was asked for again and is not there.
+    """
     success = history.successes.get(source.directory)
     if success is None or source.problem is not None:
         return False
-    return source.audio is None or success.covers(source.audio)
+    if source.audio is None:
+        return True
+    return rules.skip_processed and success.covers(source.audio) and source.directory not in history.overtaken
 
 
 def _skip(source: SourceDirectory, history: History, rules: Rules) -> Skip | None:
@@ -169,6 +175,8 @@ def _why(directory: str, audio: Fingerprint, history: History) -> str:
     success = history.successes.get(directory)
     if success is not None and not success.covers(audio):
         return "the source changed after it was compressed"
+    if success is not None and directory in history.overtaken:
+        return "done before, but its last attempt did not succeed"
     if success is not None:
         return "done before, and SKIP_PROCESSED is false"
     if history.failures.get(directory) == audio:

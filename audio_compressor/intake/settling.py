@@ -30,7 +30,7 @@ def settle(fingerprint: Fingerprint, previous: Look | None, now_seconds: float, 
     """
     look = previous if previous and previous.fingerprint == fingerprint else Look(fingerprint, now_seconds)
     age_seconds = now_seconds - fingerprint.modified_at_seconds
-    if age_seconds >= settle_seconds:
+    if settle_seconds == 0 or age_seconds >= settle_seconds:
         return Settling(True, f"unchanged for {age_seconds:.0f} s", look)
     watched_seconds = now_seconds - look.first_seen_at_seconds
     if previous and look is previous and watched_seconds >= settle_seconds:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from audio_compressor.local_files import write_atomically
+from audio_compressor.local_files import sha256_of, write_atomically
 from audio_compressor.reporting.manifest import MANIFEST_NAME, manifest_json
 from audio_compressor.reporting.table import read_csv, write_csv
 
@@ -21,6 +21,12 @@ class ReportFiles:
 def read_report(output_dir: Path) -> pd.DataFrame | None:
     """The table of the last report, or None when there is none."""
     return read_csv(output_dir / REPORT_NAME)
+
+
+def table_sha256(output_dir: Path) -> str | None:
+    """SHA-256 of the table of the last report, or None when there is none."""
+    table = output_dir / REPORT_NAME
+    return sha256_of(table) if table.is_file() else None
 
 
 def write_report(report: pd.DataFrame, output_dir: Path) -> ReportFiles:

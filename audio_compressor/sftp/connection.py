@@ -22,6 +22,7 @@ from audio_compressor.errors import (
     CancelledError,
     ConnectionLostError,
     OutOfSpaceError,
+    PermanentError,
     RemoteFileMissingError,
     SourceChangedError,
     StorageError,
@@ -48,6 +49,7 @@ class RemoteEntry:
 
     name: str
     is_directory: bool
+    is_file: bool  # a regular one, as links are followed: no pipe, socket or device
     size_bytes: int
     modified_at_seconds: int
 
@@ -147,9 +149,9 @@ class SftpConnection:
             return b"".join(blocks)
 
     def sha256(self, path: str) -> str:
-        """SHA-256 in hexadecimal of what the server has, by reading it."""
+        """SHA-256 in hexadecimal of what the server has, by reading it. Raises PermanentError as ``download`` does."""
         digest = hashlib.sha256()
-        size_bytes = self.stat(path).size_bytes
+        size_bytes = self._regular(path).size_bytes
         with self._client(f"reading {path}") as client, closing(client.read_file(path, size_bytes)) as blocks:
             for block in blocks:
                 digest.update(block)
@@ -166,6 +168,7 @@ class SftpConnection:
         """Fetch a file and return its SHA-256 in hexadecimal. ``on_bytes`` is told the size of each piece.
 
         Raises:
+            PermanentError: it is a directory, pipe, socket or device; nothing was opened.
             SourceChangedError: the file is not, or is no longer, the one with this fingerprint.
             OutOfSpaceError: the local disk is full.
         """
@@ -183,12 +186,20 @@ class SftpConnection:
         return sha256
 
     def _require(self, remote: str, expected: Fingerprint) -> None:
-        found = self.stat(remote).fingerprint
+        found = self._regular(remote).fingerprint
         if found != expected:
             raise SourceChangedError(
                 f"{remote} has changed: {expected.size_bytes:,} bytes of {expected.modified_at:%Y-%m-%d %H:%M:%S} UTC "
                 f"became {found.size_bytes:,} bytes of {found.modified_at:%Y-%m-%d %H:%M:%S} UTC; it is still written"
             )
+
+    def _regular(self, path: str) -> RemoteEntry:
+        entry = self.stat(path)
+        if not entry.is_file:
+            # To open a pipe blocks the server, and with it this connection, until somebody writes into it.
+            what = "a directory" if entry.is_directory else "a pipe, socket or device"
+            raise PermanentError(f"{path} is {what} instead of a file; replace it by the file that belongs there")
+        return entry
 
     def _receive(
         self,
@@ -323,6 +334,7 @@ def _entry(name: str, attributes: SFTPAttributes) -> RemoteEntry:
     return RemoteEntry(
         name=name,
         is_directory=stat.S_ISDIR(attributes.st_mode or 0),
+        is_file=attributes.st_mode is None or stat.S_ISREG(attributes.st_mode),  # optional in the protocol
         size_bytes=attributes.st_size or 0,
         modified_at_seconds=attributes.st_mtime or 0,
     )

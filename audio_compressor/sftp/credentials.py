@@ -22,14 +22,11 @@ from paramiko import ECDSAKey, Ed25519Key, PKey, RSAKey
 
 from audio_compressor.errors import CredentialsError
 from audio_compressor.settings import CredentialSettings
+from audio_compressor.sftp.secrets_manager import fetch_secret
 
 log = logging.getLogger(__name__)
 
 DO_NOT_ASK = "none"
-# Outside of AWS nothing answers; a run must not wait a minute to find that out.
-_CONNECT_SECONDS = 3
-_READ_SECONDS = 10
-
 _PARAMIKO_KEYS: tuple[tuple[Any, type[PKey]], ...] = (
     (rsa.RSAPrivateKey, RSAKey),
     (ec.EllipticCurvePrivateKey, ECDSAKey),
@@ -71,39 +68,20 @@ def resolve_credentials(secrets_name: str, region: str) -> Credentials:
 
     Raises:
         CredentialsError: there are none, or the secret is there but cannot be used.
+        ConnectionLostError, TimedOutError: Secrets Manager fails in a way that may pass, and the environment has none.
     """
-    if secrets_name.lower() != DO_NOT_ASK:
-        text = _fetch_secret(secrets_name, region)
-        if text is not None:
-            return _from_secret(text, secrets_name)
-    return _from_environment(secrets_name)
-
-
-def _fetch_secret(name: str, region: str) -> str | None:
-    """The secret's text, or None when Secrets Manager has none for us."""
-    # Imported here, because boto3 takes half a second and many installations never use it.
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    config = Config(connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 2})
+    if secrets_name.lower() == DO_NOT_ASK:
+        return _from_environment("was not asked")
+    found = fetch_secret(secrets_name, region)
+    if isinstance(found, str):
+        return _from_secret(found, secrets_name)
+    log.log(found.level, "No SFTP credentials from %s: %s; trying the environment", _origin(secrets_name), found.reason)
     try:
-        client = boto3.session.Session().client("secretsmanager", region_name=region, config=config)
-        try:
-            answer = client.get_secret_value(SecretId=name)
-        finally:
-            client.close()
-    except ClientError as error:
-        reason = error.response.get("Error", {}).get("Code", "an error without a code")
-        log.info("No SFTP credentials from AWS Secrets Manager, secret '%s': %s; using the environment", name, reason)
-        return None
-    except (BotoCoreError, ValueError) as error:
-        log.info("AWS Secrets Manager cannot be asked for '%s' (%s); using the environment", name, type(error).__name__)
-        return None
-    text = answer.get("SecretString")
-    if text is None:
-        raise CredentialsError(f"{_origin(name)} is binary; it must be a JSON object with username and password")
-    return str(text)
+        return _from_environment(f"gave no secret '{secrets_name}' ({found.reason})")
+    except CredentialsError:
+        if found.may_pass is not None:
+            raise found.may_pass from None
+        raise
 
 
 def _from_secret(text: str, name: str) -> Credentials:
@@ -131,15 +109,14 @@ def _from_secret(text: str, name: str) -> Credentials:
     )
 
 
-def _from_environment(secrets_name: str) -> Credentials:
+def _from_environment(secrets_manager: str) -> Credentials:
     settings = CredentialSettings()
     password = settings.sftp_password.get_secret_value()
     path = settings.sftp_private_key_path
     if not settings.sftp_username or not (password or path):
         missing = "SFTP_USERNAME is not set" if not settings.sftp_username else "there is no password and no key"
-        asked = "was not asked" if secrets_name.lower() == DO_NOT_ASK else f"has no secret '{secrets_name}' for us"
         raise CredentialsError(
-            f"No SFTP credentials: AWS Secrets Manager {asked}, and in the environment {missing}. Either store a JSON "
+            f"No SFTP credentials: AWS Secrets Manager {secrets_manager}, and in the environment {missing}. Either store a JSON "
             "object with username and password or private_key there and name it in SFTP_SECRETS_NAME, or "
             "set SFTP_USERNAME with SFTP_PASSWORD or SFTP_PRIVATE_KEY_PATH"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from audio_compressor.retries import Retry
 from audio_compressor.settings import StorageSettings
 from audio_compressor.sftp.connection import SftpEndpoint
-from audio_compressor.storage.base import Storage
+from audio_compressor.storage.base import PublishingStorage, Storage
 from audio_compressor.storage.fallback import FallbackStorage
 from audio_compressor.storage.local import LocalStorage
 from audio_compressor.storage.s3 import S3Storage
@@ -18,7 +18,7 @@ __all__ = ["build_primary", "build_storage"]
 def build_storage(settings: StorageSettings, endpoint: SftpEndpoint, cancel: threading.Event | None = None) -> Storage:
     """Where results go, with the local directory to fall back to; nothing is connected or written yet.
 
-    ``cancel`` ends waits between retries.
+    ``cancel`` ends waits between retries, as ``close`` of the storage does.
     """
     primary = build_primary(settings, endpoint)
     if isinstance(primary, LocalStorage):
@@ -27,7 +27,7 @@ def build_storage(settings: StorageSettings, endpoint: SftpEndpoint, cancel: thr
     return FallbackStorage(primary, local, Retry(settings.upload_retry_attempts, settings.upload_retry_delay), cancel)
 
 
-def build_primary(settings: StorageSettings, endpoint: SftpEndpoint) -> Storage:
+def build_primary(settings: StorageSettings, endpoint: SftpEndpoint) -> PublishingStorage:
     """The storage that the settings name, alone."""
     if settings.storage_backend == "local":
         return LocalStorage(Path(settings.output_dir), settings.on_existing)

@@ -98,17 +98,24 @@ class Storage(ABC):
         """Write and remove a small file; returns one line for people, with the free space where it is known."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
-        """Let go of connections; may be called from any thread."""
+        """Let go of connections, for good. May be called from any thread: a ``publish`` in another one then ends soon,
+        with CancelledError and nothing published, unless it was just done.
+        """
 
 
 class PublishingStorage(Storage):
     """``publish`` in terms of what differs between destinations."""
 
     def __init__(self, on_existing: OnExisting, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._on_existing = on_existing
+        self.on_existing = on_existing
         self._now = now
 
-    def publish(self, source: Path, name: str, sha256: str) -> Stored:
+    def publish(
+        self, source: Path, name: str, sha256: str, *, not_over_newer_than_seconds: float | None = None
+    ) -> Stored:
+        """As every storage does. With ``not_over_newer_than_seconds`` (Unix time of ``source``), what is there already
+        and not older than that is never replaced: ``source`` gets a timestamped name then.
+        """
         with local_errors(source):
             size_bytes = source.stat().st_size
         with self._alone(name):
@@ -117,7 +124,7 @@ class PublishingStorage(Storage):
                 if file.size_bytes == size_bytes and self._sha256(version) == sha256:
                     return self._stored(name, version, size_bytes, sha256, was_there=True)
             new = NewFile(source, name, size_bytes, sha256)
-            replace = self._on_existing == "replace"
+            replace = self.on_existing == "replace" and not _is_newer(versions.get(name), not_over_newer_than_seconds)
             target = name if replace or name not in versions else self._free_name(name, versions)
             while not self._put(new, target, replace=replace):
                 # Another publisher took the name after we looked.
@@ -150,6 +157,11 @@ class PublishingStorage(Storage):
     @abstractmethod
     def _put(self, file: NewFile, target: str, *, replace: bool) -> bool:
         """Write, verify, and only then let ``target`` appear; False, with nothing changed, when it is taken."""
+
+
+def _is_newer(there: StoredFile | None, than_seconds: float | None) -> bool:
+    """In doubt, which is within one second, yes: storages tell times in whole seconds."""
+    return there is not None and than_seconds is not None and there.modified_at_seconds >= int(than_seconds)
 
 
 def versions_among(name: str, files: Mapping[str, StoredFile]) -> dict[str, StoredFile]:

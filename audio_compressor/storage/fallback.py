@@ -1,10 +1,13 @@
 """A destination that may be away: results then go to the local directory, and to where they belong later.
 
-A file that was left behind has a marker beside it, ``.{name}.stranded``, which says what it is to be called there.
+A file that was left behind has a marker beside it, ``.{name}.stranded``, which says what it is to be called there. A
+note, ``.{name}.{hash}.stranding``, is there from before the file until after its marker, so that a run that is killed
+in between leaves nothing that no later run would move.
 """
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +18,7 @@ from audio_compressor.errors import (
     AudioCompressorError,
     AuthenticationError,
     CancelledError,
+    ConfigurationError,
     ConnectionLostError,
     CredentialsError,
     HostKeyError,
@@ -22,20 +26,39 @@ from audio_compressor.errors import (
     TimedOutError,
     TransientError,
 )
-from audio_compressor.local_files import local_errors, write_atomically
+from audio_compressor.local_files import local_errors, sha256_of, write_atomically
 from audio_compressor.retries import Retry
-from audio_compressor.storage.base import HIDDEN, Location, Storage, Stored, StoredFile
+from audio_compressor.storage.base import (
+    HIDDEN,
+    LEFTOVER_SECONDS,
+    Location,
+    PublishingStorage,
+    Storage,
+    Stored,
+    StoredFile,
+    versions_among,
+)
 from audio_compressor.storage.local import LocalStorage
 
 log = logging.getLogger(__name__)
 
 _MARKER = ".stranded"
+_NOTE = ".stranding"
 # A destination that was away is asked again at most this often, with one attempt. Each of 25 recordings waiting out its
 # own retries would hold up a night; and a server that refuses a login may lock the account when it is asked too often.
 PROBE_SECONDS = 60.0
 
 # These are about the connection and not about one file: the next file would meet the same.
-_UNREACHABLE = (ConnectionLostError, TimedOutError, AuthenticationError, CredentialsError, HostKeyError)
+_UNREACHABLE = (
+    ConnectionLostError,
+    TimedOutError,
+    AuthenticationError,
+    CredentialsError,
+    HostKeyError,
+    ConfigurationError,
+)
+# How often a wait looks whether the run is being stopped: there are two signals, and no event waits for both.
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -60,7 +83,7 @@ class FallbackStorage(Storage):
 
     def __init__(
         self,
-        primary: Storage,
+        primary: PublishingStorage,
         local: LocalStorage,
         retry: Retry,
         cancel: threading.Event | None = None,
@@ -69,7 +92,7 @@ class FallbackStorage(Storage):
         self._primary = primary
         self._local = local
         self._retry = retry
-        self._cancel = cancel
+        self._stopping = _Stopping(cancel)
         self._probe_seconds = probe_seconds
         self._state = threading.Lock()
         self._away: AudioCompressorError | None = None
@@ -86,10 +109,12 @@ class FallbackStorage(Storage):
         except CancelledError:
             raise
         except AudioCompressorError as error:
+            self._stopping.raise_if_set(name)
             log.warning("%s goes to the local directory %s: %s", name, self._local.directory, error)
             return self._strand(source, name, sha256, error)
 
     def _publish_to_primary(self, source: Path, name: str, sha256: str) -> Stored:
+        self._stopping.raise_if_set(name)
         with self._state:
             away = self._away
             if away is not None:
@@ -99,7 +124,7 @@ class FallbackStorage(Storage):
         retry = self._retry if away is None else replace(self._retry, attempts=1)
         try:
             stored = retry.call(
-                lambda: self._primary.publish(source, name, sha256), what=f"upload of {name}", cancel=self._cancel
+                lambda: self._primary.publish(source, name, sha256), what=f"upload of {name}", cancel=self._stopping
             )
         except _UNREACHABLE as error:
             with self._state:
@@ -107,15 +132,38 @@ class FallbackStorage(Storage):
             raise
         with self._state:
             self._away = None
+        self._drop_superseded(name, sha256)
         return stored
+
+    def _drop_superseded(self, name: str, sha256: str) -> None:
+        """What was stranded of this name is older than what was just published: forget what that replaces or equals."""
+        try:
+            for stranded in self._marked():
+                marker = self._readable_marker(stranded)
+                if marker is None or marker.name != name:
+                    continue
+                if self._primary.on_existing == "replace" or marker.sha256 == sha256:
+                    log.info("%s in %s is superseded by what was published", stranded, self._local.directory)
+                    self._let_go(stranded, marker)
+        except AudioCompressorError as error:
+            log.warning("An older %s may stay in %s: %s", name, self._local.directory, error)
 
     def _strand(self, source: Path, name: str, sha256: str, error: AudioCompressorError) -> Stored:
         reason = str(error)
         try:
-            stored = self._local.publish(source, name, sha256)
-            known = self._marker(stored.name)
+            # Whose file it is, is not known to who finds the note: then it is kept.
+            note = self._note(_Marker(name, sha256, reason, keep_local=True))
+            try:
+                stored = self._local.publish(source, name, sha256)
+            except AudioCompressorError:
+                _unlink(note)
+                raise
+            known = self._readable_marker(stored.name)
             keep_local = stored.was_there if known is None else known.keep_local
             self._mark(stored.name, _Marker(name, sha256, reason, keep_local))
+            _unlink(note)
+        except CancelledError:
+            raise
         except AudioCompressorError as local_error:
             raise StorageError(
                 f"{name} could not be stored anywhere. {self._primary.location}: {reason}. "
@@ -126,10 +174,11 @@ class FallbackStorage(Storage):
     # -- later
 
     def stranded(self) -> list[str]:
-        """Names, in the local directory, of files that are still to be moved."""
-        with local_errors(self._local.directory):
-            found = [path.name for path in self._local.directory.glob(f"{HIDDEN}*{_MARKER}")]
-        return sorted(name.removeprefix(HIDDEN).removesuffix(_MARKER) for name in found)
+        """Names, in the local directory, of files that are still to be moved. Those whose marker cannot be read are not
+        among them: nothing can be done about them here.
+        """
+        self._mark_interrupted()
+        return [name for name in self._marked() if self._readable_marker(name) is not None]
 
     def relocate(self) -> Iterator[Relocated]:
         """Move stranded files to the primary storage, one for each step of the iteration.
@@ -139,12 +188,19 @@ class FallbackStorage(Storage):
         that may pass, or that would meet every file; other failures leave the one file where it is.
         """
         for name in self.stranded():
-            marker = self._marker(name)
-            if marker is None or self._local.find(name) is None:
-                self._forget(name)
-                continue
+            marker = self._readable_marker(name)
+            if marker is None:
+                continue  # superseded meanwhile
             try:
-                stored = self._primary.publish(self._local.path(name), marker.name, marker.sha256)
+                if self._local.find(name) is None:
+                    self._forget(name)
+                    continue
+                stored = self._primary.publish(
+                    self._local.path(name),
+                    marker.name,
+                    marker.sha256,
+                    not_over_newer_than_seconds=self._stranded_at_seconds(name),
+                )
             except (TransientError, *_UNREACHABLE) as error:
                 log.warning("Stranded files stay in %s for now: %s", self._local.directory, error)
                 return
@@ -154,9 +210,7 @@ class FallbackStorage(Storage):
                 log.warning("%s stays in %s: %s", name, self._local.directory, error)
                 continue
             yield Relocated(marker.name, self._local.uri(name), stored)
-            if not marker.keep_local:
-                self._local.remove(name)
-            self._forget(name)
+            self._let_go(name, marker)
 
     # -- both
 
@@ -167,12 +221,13 @@ class FallbackStorage(Storage):
         return self._holder(name).find(name)
 
     def entries(self) -> Mapping[str, StoredFile]:
-        found = {name: self._local.find(name) for name in self.stranded()}
+        self._mark_interrupted()
+        found = {name: self._local.find(name) for name in self._marked()}
         return {**self._primary.entries(), **{name: file for name, file in found.items() if file is not None}}
 
     def remove(self, name: str) -> None:
         """Remove it from both, so that it does not come back by a relocation."""
-        if self._marker(name) is not None:
+        if self._is_marked(name):
             self._local.remove(name)
             self._forget(name)
         self._primary.remove(name)
@@ -184,31 +239,137 @@ class FallbackStorage(Storage):
         return f"{self._primary.check_writable()}; fallback: {self._local.check_writable()}"
 
     def close(self) -> None:
+        """For good; a ``publish`` in another thread ends with CancelledError, out of a wait between retries too."""
+        self._stopping.set()
         self._primary.close()
         self._local.close()
 
     def _holder(self, name: str) -> Storage:
-        return self._primary if self._marker(name) is None else self._local
+        return self._local if self._is_marked(name) else self._primary
 
     # -- markers
 
     def _marker_path(self, name: str) -> Path:
         return self._local.path(f"{HIDDEN}{name}{_MARKER}")
 
-    def _marker(self, name: str) -> _Marker | None:
-        path = self._marker_path(name)
-        with local_errors(path):
-            try:
-                return _Marker(**json.loads(path.read_text()))
-            except FileNotFoundError:
-                return None
-            except (TypeError, ValueError) as error:
-                raise StorageError(f"{path} is not a marker of a stranded file; remove it and run again") from error
+    def _marked(self) -> list[str]:
+        with local_errors(self._local.directory):
+            found = [path.name for path in self._local.directory.glob(f"{HIDDEN}*{_MARKER}")]
+        return sorted(name.removeprefix(HIDDEN).removesuffix(_MARKER) for name in found)
+
+    def _is_marked(self, name: str) -> bool:
+        with local_errors(self._local.directory):
+            return self._marker_path(name).exists()
+
+    def _readable_marker(self, name: str) -> _Marker | None:
+        return _read(self._marker_path(name))
+
+    def _stranded_at_seconds(self, name: str) -> float:
+        with local_errors(self._marker_path(name)):
+            return self._marker_path(name).stat().st_mtime
 
     def _mark(self, name: str, marker: _Marker) -> None:
-        path = self._marker_path(name)
-        write_atomically(path, json.dumps(asdict(marker)))
+        write_atomically(self._marker_path(name), _text(marker))
+
+    def _let_go(self, name: str, marker: _Marker) -> None:
+        """It is where it belongs: remove the local file, unless it was there before, and forget it."""
+        if not marker.keep_local:
+            self._local.remove(name)
+        self._forget(name)
 
     def _forget(self, name: str) -> None:
-        with local_errors(self._marker_path(name)):
-            self._marker_path(name).unlink(missing_ok=True)
+        _unlink(self._marker_path(name))
+
+    # -- notes
+
+    def _note(self, marker: _Marker) -> Path:
+        path = self._local.path(f"{HIDDEN}{marker.name}.{marker.sha256[:8]}{_NOTE}")
+        with local_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _text(marker))
+        return path
+
+    def _mark_interrupted(self) -> None:
+        """Mark what a killed run published locally and could not mark any more."""
+        with local_errors(self._local.directory):
+            notes = list(self._local.directory.glob(f"{HIDDEN}*{_NOTE}"))
+        for note in notes:
+            marker = _read(note)
+            if marker is None:
+                continue
+            name = self._local_name(marker)
+            if name is not None:
+                marked = self._readable_marker(name)
+                if marked is None or marked.sha256 != marker.sha256:
+                    self._mark(name, marker)
+                    _copy_times(note, self._marker_path(name))  # which tell since when it is stranded
+                _unlink(note)
+            elif _age_seconds(note) > LEFTOVER_SECONDS:  # a younger one may be of a run that is just about to publish
+                _unlink(note)
+
+    def _local_name(self, marker: _Marker) -> str | None:
+        """Under which name the content that the marker tells of was published locally, if it was."""
+        for version in reversed(versions_among(marker.name, self._local.entries())):
+            path = self._local.path(version)
+            with local_errors(path):
+                if sha256_of(path) == marker.sha256:
+                    return version
+        return None
+
+
+class _Stopping(threading.Event):
+    """Set by ``close``, or by whoever stops the run."""
+
+    def __init__(self, cancel: threading.Event | None) -> None:
+        super().__init__()
+        self._cancel = cancel
+
+    def is_set(self) -> bool:
+        return super().is_set() or (self._cancel is not None and self._cancel.is_set())
+
+    def wait(self, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.is_set():
+            left = _LOOK_SECONDS if end is None else min(_LOOK_SECONDS, end - time.monotonic())
+            if left <= 0:
+                break
+            super().wait(left)
+        return self.is_set()
+
+    def raise_if_set(self, name: str) -> None:
+        if self.is_set():
+            raise CancelledError(f"{name} was not published: the run is being stopped")
+
+
+def _text(marker: _Marker) -> str:
+    return json.dumps(asdict(marker))
+
+
+def _read(path: Path) -> _Marker | None:
+    """None when there is none, or none that can be read; one bad file must not keep the others from their place."""
+    try:
+        marker = _Marker(**json.loads(path.read_text()))
+        if not all(isinstance(text, str) and text for text in (marker.name, marker.sha256)):
+            raise ValueError("without name or hash")
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError) as error:
+        log.warning("%s cannot be used (%s); move what it belongs to by hand, and remove it", path, error)
+        return None
+    return marker
+
+
+def _copy_times(source: Path, target: Path) -> None:
+    with local_errors(target):
+        found = source.stat()
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _unlink(path: Path) -> None:
+    with local_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def _age_seconds(path: Path) -> float:
+    with local_errors(path):
+        return time.time() - path.stat().st_mtime

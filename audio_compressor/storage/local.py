@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audio_compressor.errors import RemoteFileMissingError, StorageError
+from audio_compressor.errors import CancelledError, RemoteFileMissingError, StorageError
 from audio_compressor.local_files import local_errors, sha256_of, sync_directory
 from audio_compressor.recording import part_name
 from audio_compressor.storage.base import (
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # Others read the results: the SFTP server that serves the directory runs as another user.
 _MODE = 0o644
+_COPY_BYTES = 1_048_576
 
 
 class LocalStorage(PublishingStorage):
@@ -46,6 +47,7 @@ class LocalStorage(PublishingStorage):
         super().__init__(on_existing, now)
         self.directory = directory
         self._swept = False
+        self._closed = threading.Event()
 
     def path(self, name: str) -> Path:
         return self.directory / name
@@ -85,6 +87,14 @@ class LocalStorage(PublishingStorage):
             free_bytes = shutil.disk_usage(self.directory).free
         return f"{self.directory} can be written, {gigabytes(free_bytes)} free"
 
+    def close(self) -> None:
+        """Whoever is copying gets CancelledError; may be called from any thread."""
+        self._closed.set()
+
+    def _raise_if_closed(self, name: str) -> None:
+        if self._closed.is_set():
+            raise CancelledError(f"{name} was not published: the run is being stopped")
+
     def _files(self, names: list[str]) -> dict[str, StoredFile]:
         files = {}
         for name in names:
@@ -97,18 +107,23 @@ class LocalStorage(PublishingStorage):
 
     @contextmanager
     def _alone(self, name: str) -> Iterator[None]:
-        """Hold the lock on the part file; what a killed writer left in it is overwritten."""
+        """Make the part file and hold the lock on it; what a killed writer left under its name is removed."""
         part = self.path(part_name(name))
         with local_errors(part):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._sweep()
-            descriptor = _open_locked(part)
+            descriptor = _create_locked(part)
         try:
             yield
         finally:
             with local_errors(part):
-                part.unlink(missing_ok=True)  # before the lock goes: a waiting writer sees that its file is gone
-                os.close(descriptor)
+                try:
+                    # Before the lock goes: a waiting writer sees that its file is gone. After a rename it is gone
+                    # already, and a part file that is there now is the next writer's.
+                    if _is_at(descriptor, part):
+                        part.unlink()
+                finally:
+                    os.close(descriptor)
 
     def _sweep(self) -> None:
         """Once for each storage: remove what killed runs left of names that may never be published again."""
@@ -133,8 +148,12 @@ class LocalStorage(PublishingStorage):
     def _put(self, file: NewFile, target: str, *, replace: bool) -> bool:
         part, path = self.path(part_name(file.name)), self.path(target)
         with local_errors(path):
-            with file.path.open("rb") as readable, part.open("wb") as writable:
-                shutil.copyfileobj(readable, writable, 1_048_576)
+            with file.path.open("rb") as readable, part.open("r+b") as writable:
+                writable.truncate()
+                while block := readable.read(_COPY_BYTES):
+                    self._raise_if_closed(file.name)
+                    writable.write(block)
+                self._raise_if_closed(file.name)
                 writable.flush()
                 os.fchmod(writable.fileno(), _MODE)
                 os.fsync(writable.fileno())
@@ -150,26 +169,46 @@ class LocalStorage(PublishingStorage):
         return True
 
 
-def _open_locked(part: Path) -> int:
+def _create_locked(part: Path) -> int:
+    """Make a new, locked part file; waits for a living writer of the same one.
+
+    What a killed writer left is never written to: killed between ``link`` and ``unlink``, it left another name of the
+    published file.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW
     while True:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, _MODE)
+        try:
+            descriptor, is_new = os.open(part, flags | os.O_CREAT | os.O_EXCL, _MODE), True
+        except FileExistsError:
+            try:
+                descriptor, is_new = os.open(part, flags), False
+            except FileNotFoundError:
+                continue  # its writer has just finished
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if part.exists() and os.path.samestat(os.fstat(descriptor), part.stat()):
-                return descriptor
-        except FileNotFoundError:
-            pass  # its writer removed it between the two looks
+            if _is_at(descriptor, part):
+                if is_new:
+                    return descriptor
+                part.unlink()  # with the lock held: nobody is left who writes it
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
 
 
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def _rename_without_clobbering(part: Path, path: Path) -> bool:
     try:
         os.link(part, path)
     except FileExistsError:
-        return False
+        return part.samefile(path)  # a network file system that repeats a request reports its own first success so
     except OSError:
         # Some network and FUSE file systems have no hard links. Every writer of ours holds the lock on the part file of
         # this name, so none can take the name between the look and the rename.

@@ -5,7 +5,9 @@ server compares it with what it received, and stays in the object's metadata.
 """
 
 import base64
+import io
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,9 +16,10 @@ from typing import Any
 from urllib.parse import quote
 
 from audio_compressor.errors import (
-    AccessDeniedError,
     AudioCompressorError,
     AuthenticationError,
+    CancelledError,
+    ConfigurationError,
     ConnectionLostError,
     CredentialsError,
     RemoteFileMissingError,
@@ -31,13 +34,15 @@ _SINGLE_REQUEST_BYTES = 5_000_000_000
 _SHA256_KEY = "sha256"
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
-_DENIED = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+_DENIED = {"403", "AccessDenied", "AllAccessDisabled", "AccountProblem", "Forbidden"}
 _UNAUTHENTICATED = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "ExpiredToken",
     "InvalidToken",
     "TokenRefreshRequired",
+    "401",
+    "NotSignedUp",
 }
 _TAKEN = {"412", "PreconditionFailed"}
 # What servers answer that do not know conditional writes.
@@ -64,6 +69,7 @@ class S3Storage(PublishingStorage):
         self._endpoint_url = endpoint_url
         self._single_request_bytes = single_request_bytes
         self._made: Any = None
+        self._closed = threading.Event()
 
     def uri(self, name: str) -> str:
         return f"s3://{self._bucket}/{quote(self._key(name))}"
@@ -91,6 +97,11 @@ class S3Storage(PublishingStorage):
         return f"s3://{self._bucket}/{quote(self._prefix)} can be written"
 
     def close(self) -> None:
+        """A ``publish`` in another thread ends with its next request, or its next piece that is sent of an object in
+        one request. What boto3 cannot be torn from: waiting for the server's answer (at most 60 s), and an upload in
+        several parts, for objects over 5 GB.
+        """
+        self._closed.set()
         if self._made is not None:
             self._made.close()
 
@@ -129,7 +140,11 @@ class S3Storage(PublishingStorage):
     def _put_at_once(self, file: NewFile, target: str, *, replace: bool) -> bool:
         condition: dict[str, Any] = {} if replace else {"IfNoneMatch": "*"}
         try:
-            with local_errors(file.path), file.path.open("rb") as body, self._client(self.uri(target)) as client:
+            with (
+                local_errors(file.path),
+                _Body(file.path, self._closed) as body,
+                self._client(self.uri(target)) as client,
+            ):
                 client.put_object(
                     Bucket=self._bucket,
                     Key=self._key(target),
@@ -174,6 +189,7 @@ class S3Storage(PublishingStorage):
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
+            self._raise_if_closed(uri)
             if self._made is None:
                 config = Config(connect_timeout=15, read_timeout=60, retries={"total_max_attempts": 2})
                 session = boto3.session.Session()
@@ -182,7 +198,25 @@ class S3Storage(PublishingStorage):
         except ClientError as error:
             raise _answer(error.response, uri) from error
         except (BotoCoreError, Boto3Error) as error:
+            self._raise_if_closed(uri, error)
             raise _failure(error, uri) from error
+
+    def _raise_if_closed(self, uri: str, cause: Exception | None = None) -> None:
+        if self._closed.is_set():
+            raise CancelledError(f"{uri}: the run is being stopped") from cause
+
+
+class _Body(io.FileIO):
+    """What is sent; ends with an error once ``stopped`` is set, because boto3 has no way to stop a request."""
+
+    def __init__(self, path: Path, stopped: threading.Event) -> None:
+        super().__init__(path)
+        self._stopped = stopped
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stopped.is_set():
+            raise CancelledError(f"{self.name} was not published: the run is being stopped")
+        return super().read(-1 if size is None else size) or b""
 
 
 class _TakenError(StorageError):
@@ -199,12 +233,14 @@ def _answer(response: Any, uri: str) -> AudioCompressorError:
     if code in _MISSING:
         return RemoteFileMissingError(f"{uri} does not exist")
     if code == "NoSuchBucket":
-        return StorageError(f"{text}; create the bucket, or correct S3_BUCKET")
+        return ConfigurationError([f"{text}; create the bucket, or correct S3_BUCKET"])
     if code in _UNAUTHENTICATED:
         return AuthenticationError(f"{text}; check the AWS credentials")
     if code in _DENIED:
-        return AccessDeniedError(
-            f"{text}; the account needs s3:PutObject, s3:GetObject, s3:DeleteObject, s3:ListBucket"
+        # Rights are given for a bucket or a prefix: to other objects there is as little access as to this one.
+        return AuthenticationError(
+            f"{text}; the AWS account may not do this: it needs s3:PutObject, s3:GetObject, s3:DeleteObject and "
+            "s3:ListBucket on this bucket"
         )
     if code in _TAKEN:
         return _TakenError(text)

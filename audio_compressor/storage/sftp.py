@@ -68,7 +68,7 @@ class SftpStorage(PublishingStorage):
             entry = self._connection.stat(self._path(name))
         except RemoteFileMissingError:
             return None
-        return None if entry.is_directory else StoredFile(entry.size_bytes, entry.modified_at_seconds)
+        return StoredFile(entry.size_bytes, entry.modified_at_seconds) if entry.is_file else None
 
     def entries(self) -> Mapping[str, StoredFile]:
         try:
@@ -78,7 +78,7 @@ class SftpStorage(PublishingStorage):
         return {
             entry.name: StoredFile(entry.size_bytes, entry.modified_at_seconds)
             for entry in found
-            if not entry.is_directory and not entry.name.startswith(HIDDEN)
+            if entry.is_file and not entry.name.startswith(HIDDEN)
         }
 
     def remove(self, name: str) -> None:
@@ -115,6 +115,9 @@ class SftpStorage(PublishingStorage):
         self._prepare()
         part, path = self._path(part_name(f"{file.name}.{self._token}")), self._path(target)
         try:
+            # A part file that an earlier attempt left may be the published file under another name, where the server
+            # was stopped between the two steps by which it renames. It must not be written to.
+            self._remove(part)
             self._connection.upload(file.path, part)
             # Read back: the results are small, and the source may be deleted because of what is said here.
             if self._connection.sha256(part) != file.sha256:

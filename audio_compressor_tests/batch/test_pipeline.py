@@ -73,7 +73,9 @@ def _no_audio_at_all(studio: Studio) -> None:
 
 
 def _too_large(studio: Studio) -> None:
-    os.truncate(studio.add(BAD), 2_000_000_001)
+    audio = studio.add(BAD)
+    os.truncate(audio, 2_000_000_001)
+    studio.settle(audio)
 
 
 def _audio_is_a_directory(studio: Studio) -> None:
@@ -87,7 +89,7 @@ def _audio_is_a_directory(studio: Studio) -> None:
         (_directory_gone, "skipped", "no audio file"),
         (_empty, "failed", "is empty (0 bytes)"),
         (_no_audio_at_all, "failed", "audio"),
-        (_too_large, "skipped", "2,000.0 MB is larger than MAX_FILE_SIZE_MB (2,000)"),
+        (_too_large, "skipped", "2,000,000,001 bytes are more than MAX_FILE_SIZE_MB allows (2,000)"),
         (_audio_is_a_directory, "failed", "is a directory, not an audio file"),
     ],
 )
@@ -117,6 +119,7 @@ def test_a_truncated_wav_gives_what_is_there_and_says_so(studio: Studio) -> None
 @pytest.mark.parametrize("channels", [1, 2, 3, 8])
 def test_every_kind_of_wav_is_taken(studio: Studio, kind: str, channels: int) -> None:
     write_wav(studio.add(GOOD), speech(0.5, channels=channels), kind=kind)  # type: ignore[arg-type]
+    studio.settle(studio.recordings / GOOD / "StereoMix.wav")
     compressed = process(studio, [GOOD])[GOOD].compressed
     assert compressed is not None
     assert compressed.compression.duration_seconds == pytest.approx(0.5, abs=0.05)
@@ -125,6 +128,7 @@ def test_every_kind_of_wav_is_taken(studio: Studio, kind: str, channels: int) ->
 
 def test_rf64_is_taken(studio: Studio) -> None:
     write_wav(studio.add(GOOD), speech(0.5), container="RF64")
+    studio.settle(studio.recordings / GOOD / "StereoMix.wav")
     assert process(studio, [GOOD])[GOOD].status == "success"
 
 
@@ -202,7 +206,23 @@ def test_a_file_that_grows_during_the_download_is_never_a_mixture(studio: Studio
     studio.server.faults.on_read = grow
     outcome = process(studio, [GOOD])[GOOD]
     assert outcome.status == "failed"
-    assert "has changed" in (outcome.reason or "")
+    assert "may still be written" in (outcome.reason or "")
+    assert studio.results() == []
+
+
+def test_a_pause_in_an_upload_does_not_make_it_whole(studio: Studio) -> None:
+    """It had settled when it was found; a new upload began during the run, and stopped half-way for a moment."""
+    audio = studio.add(GOOD, speech(20.0))
+    whole = audio.read_bytes()
+
+    def begin_new_upload(_offset: int) -> None:
+        studio.server.faults.on_read = None
+        audio.write_bytes(whole[: len(whole) // 2])
+
+    studio.server.faults.on_read = begin_new_upload
+    outcome = process(studio, [GOOD])[GOOD]
+    assert outcome.status == "failed"
+    assert "may still be written" in (outcome.reason or "")
     assert studio.results() == []
 
 
@@ -261,6 +281,7 @@ def test_the_same_content_is_written_once_and_other_content_beside_it(studio: St
     assert len(studio.results()) == 2
 
     write_wav(studio.recordings / GOOD / "StereoMix.wav", tone(1.0))
+    studio.settle(studio.recordings / GOOD / "StereoMix.wav")
     changed = process(studio, [GOOD])[GOOD].compressed
     assert changed is not None
     assert changed.stored.is_duplicate

@@ -1,11 +1,16 @@
 """`doctor`, `status` and `manifest`, each in a process of its own."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from audio_compressor.cli.doctor import check_staging
+from audio_compressor.errors import AccessDeniedError
 from audio_compressor_tests.cli.commands import audio_compressor
+from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 
 MANIFEST = {
@@ -53,6 +58,52 @@ def test_doctor_says_what_is_wrong_and_goes_on(studio: Studio, tmp_path: Path, m
     assert "FAIL FFmpeg: " in ended.out
     assert "FAIL listing: " in ended.out
     assert "ok   destination: " in ended.out
+
+
+def test_doctor_logs_in_no_second_time_after_a_refusal(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SFTP_PASSWORD", f"not-{PASSWORD}")
+    monkeypatch.setenv("STORAGE_BACKEND", "sftp")
+    monkeypatch.setenv("SFTP_DEST_PATH", "/audio/compressed")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 2, ended.err
+    assert "FAIL connection and host key: " in ended.out
+    for finding in ("listing", "destination"):
+        assert f"skip {finding}: no connection, so it was not tried" in ended.out
+    assert "ok   Dagster: " in ended.out
+    assert studio.server.connections == 1
+
+
+def test_doctor_calls_a_bad_dagster_yaml_by_its_name(studio: Studio, tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("storrage: {}\n")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 2
+    (finding,) = [line for line in ended.out.splitlines() if "Dagster" in line]
+    assert finding.startswith("FAIL Dagster: ")
+    assert str(home) in finding
+    assert "storrage" in finding
+    assert "Traceback" not in ended.out + ended.err
+
+
+def test_doctor_reports_a_history_without_its_tables(studio: Studio, tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    assert audio_compressor("doctor", cwd=tmp_path).code == 0
+    with closing(sqlite3.connect(home / "history/runs.db")) as runs:
+        runs.execute("DROP TABLE runs")
+        runs.commit()
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 2
+    assert "FAIL Dagster: " in ended.out
+    assert "no such table: runs" in ended.out
+    assert "Traceback" not in ended.err
+
+
+def test_an_unwritable_staging_directory_is_not_called_a_full_one(tmp_path: Path) -> None:
+    with pytest.raises(AccessDeniedError, match="cannot be written"):
+        check_staging(Path("/proc/sys/staging"))
 
 
 def test_an_old_manifest_is_imported_once_and_not_redone(studio: Studio, tmp_path: Path) -> None:

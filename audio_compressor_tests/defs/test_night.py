@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
+from audio_compressor.batch.model import Progress
+from audio_compressor.definitions import build_definitions
+from audio_compressor.defs.history import in_flight, known_keys
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
@@ -181,6 +184,53 @@ def test_of_two_runs_for_one_recording_the_first_does_it(studio: Studio, instanc
     assert partition_states(instance) == {"10-17-25": "MISSING"}
 
 
+def test_a_run_of_the_command_line_is_seen_as_well(studio: Studio, instance: dg.DagsterInstance) -> None:
+    """Such runs have an empty selection of assets, not none."""
+    studio.add("10-17-25")
+    [request] = nightly(studio, instance)
+    seen = []
+
+    class Look(Progress):
+        def downloading(self, directory: str) -> None:  # noqa: ARG002 - there is only one
+            seen.append(in_flight(instance, known_keys(instance)))
+
+    job = build_definitions(studio.settings, Look()).resolve_job_def(COMPRESSION_JOB)
+    assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
+    assert [list(claims) for claims in seen] == [["10-17-25"]]
+
+
+def test_a_recording_that_another_run_has_finished_stays_green(studio: Studio, instance: dg.DagsterInstance) -> None:
+    """The second run, asked for at the same time, fails because of the other recording in its range."""
+    studio.add("10-17-25")
+    studio.add_file("10-18-25", b"not audio " * 100)
+    requested_at = str(time.time())
+    [request] = nightly(studio, instance)
+    tags = {**request.tags, "audio_compressor/requested_at": requested_at}
+    job = studio.definitions.resolve_job_def(COMPRESSION_JOB)
+    for _ in range(2):
+        assert not job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).success
+    for asset in (RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA):
+        assert partition_states(instance, asset)["10-17-25"] == "MATERIALIZED", asset
+    processed = [run for run in instance.get_runs() if run.tags.get("audio_compressor/requested_at")]
+    assert len(processed) == 2
+    assert metadata_of(instance, COMPRESSED_AUDIO, "10-17-25").get("kept") is None  # published by the first, not again
+
+
+def test_a_failure_after_a_success_is_outstanding_again(studio: Studio, instance: dg.DagsterInstance) -> None:
+    metadata_file = studio.recordings / "10-17-25" / "Meta.xml"
+    studio.add("10-17-25", metadata=None)
+    metadata_file.mkdir()  # cannot be fetched
+    assert execute(studio, instance, nightly(studio, instance)) == [False]
+    assert partition_states(instance) == {"10-17-25": "MATERIALIZED"}
+    assert partition_states(instance, RECORDING_METADATA) == {"10-17-25": "FAILED"}
+    metadata_file.rmdir()
+    metadata_file.write_text("<x/>")
+    assert execute(studio, instance, nightly(studio, instance)) == [True]
+    assert partition_states(instance, RECORDING_METADATA) == {"10-17-25": "MATERIALIZED"}
+    assert studio.results() == ["10-17-25_compressed.wav", "10-17-25_meta.xml"]
+    assert nightly(studio, instance) == []
+
+
 def test_too_large_and_missing_audio_are_reported_once_and_requested_never(
     studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,7 +243,7 @@ def test_too_large_and_missing_audio_are_reported_once_and_requested_never(
     observations = instance.fetch_observations(COMPRESSED_AUDIO, limit=10).records
     reasons = [record.event_log_entry.asset_observation for record in observations]
     assert sorted(str(observation.description) for observation in reasons if observation) == [
-        "skipped: 0.2 MB is larger than MAX_FILE_SIZE_MB (0)",
+        "skipped: 176,444 bytes are more than MAX_FILE_SIZE_MB allows (0.01)",
         "skipped: there is no audio file in the directory",
     ]
     monkeypatch.setenv("MAX_FILE_SIZE_MB", "2000")

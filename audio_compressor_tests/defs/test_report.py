@@ -6,7 +6,7 @@ import json
 import dagster as dg
 
 from audio_compressor.defs.names import PROCESSING_REPORT, REPORT_JOB
-from audio_compressor.defs.report_history import has_news
+from audio_compressor.defs.report_history import last_cursor, newest_result
 from audio_compressor_tests.defs.test_night import execute, nightly
 from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.wav_files import tone
@@ -53,19 +53,19 @@ def test_success_failure_and_skip_are_all_in_it(studio: Studio, instance: dg.Dag
     assert (first["original_size_mb"], first["compressed_size_mb"], first["storage_location"]) == (1.8, 0.32, "local")
 
 
-def test_it_reads_only_what_is_new_and_heals_when_its_table_is_lost(
-    studio: Studio, instance: dg.DagsterInstance
-) -> None:
+def test_it_heals_when_its_table_is_lost_or_older(studio: Studio, instance: dg.DagsterInstance) -> None:
     studio.add("10-17-25")
     execute(studio, instance, nightly(studio, instance))
-    assert report(studio, instance)["new_results"] == 1
+    report(studio, instance)
+    table = studio.output / "processing_report.csv"
+    older = table.read_bytes()
     studio.add("10-18-25")
     execute(studio, instance, nightly(studio, instance))
-    metadata = report(studio, instance)
-    assert (metadata["new_results"], metadata["total_processed"]) == (1, 2)
-    assert has_news(instance) is None
+    assert report(studio, instance)["total_processed"] == 2
+    assert newest_result(instance) == last_cursor(instance)
 
-    (studio.output / "processing_report.csv").unlink()
-    assert report(studio, instance)["new_results"] == 2
-    with (studio.output / "processing_report.csv").open() as file:
-        assert [row["directory"] for row in csv.DictReader(file)] == ["10-17-25", "10-18-25"]
+    for damage in (table.unlink, lambda: table.write_bytes(older)):
+        damage()
+        assert report(studio, instance)["total_processed"] == 2
+        with table.open() as file:
+            assert [row["directory"] for row in csv.DictReader(file)] == ["10-17-25", "10-18-25"]

@@ -132,8 +132,8 @@ def test_fresh_is_what_was_not_observed_in_this_state() -> None:
     [
         (source(None), "no_audio", "there is no audio file in the directory"),
         (source(None, "permission denied"), "unreadable", "permission denied"),
-        (source(Fingerprint(3000, HOUR_AGO)), "too_large", "0.0 MB is larger than MAX_FILE_SIZE_MB (0)"),
-        (source(Fingerprint(3000, int(NOW))), "too_large", "0.0 MB is larger than MAX_FILE_SIZE_MB (0)"),
+        (source(Fingerprint(3000, HOUR_AGO)), "too_large", "3,000 bytes are more than MAX_FILE_SIZE_MB allows (0.002)"),
+        (source(Fingerprint(3000, int(NOW))), "too_large", "3,000 bytes are more than MAX_FILE_SIZE_MB allows (0.002)"),
     ],
 )
 def test_skips_are_news_only_once(found: SourceDirectory, kind: SkipKind, reason: str) -> None:

@@ -5,7 +5,7 @@ products and logs each recording's events by hand at the moment they are there: 
 and a failure turns only its own partition red.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from threading import Event
@@ -16,7 +16,14 @@ from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.defs.checks import check_specs
 from audio_compressor.defs.events import outcome_events
-from audio_compressor.defs.history import claimed_before, event_log_position, known_keys
+from audio_compressor.defs.history import (
+    claimed_before,
+    done_since_requested,
+    event_log_position,
+    known_keys,
+    latest_materializations,
+    observed_fingerprints,
+)
 from audio_compressor.defs.names import (
     CODE_VERSION,
     COMPRESSED_AUDIO,
@@ -27,6 +34,7 @@ from audio_compressor.defs.names import (
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.relocation import relocate_stranded
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
+from audio_compressor.recording import Fingerprint
 
 OWNERS = ["team:audio-compressor"]
 
@@ -93,28 +101,26 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         running: RunningResource,
         progress: dg.ResourceParam[Progress],
     ) -> Iterator[dg.Output[None]]:
-        selected = context.selected_asset_keys
-        log_position = partial(event_log_position, context.instance)
+        instance, selected, keys = context.instance, context.selected_asset_keys, list(context.partition_keys)
+        log_position = partial(event_log_position, instance)
         started_at = log_position()
-        keys = list(context.partition_keys)
-        claimed = claimed_before(context.instance, context.run.run_id, known_keys(context.instance))
-        outcomes = [
-            Outcome(key, "skipped", f"run {claimed[key][:8]} is working on it already")
-            for key in keys
-            if key in claimed
-        ]
-        for outcome in outcomes:
+        observed = observed_fingerprints(instance, keys)
+        outcomes = []
+        for outcome in _left_to_others(context, keys, observed):
             context.log.info("%s: %s", outcome.directory, outcome.reason)
             progress.finished(outcome)
-        resources = Resources(sftp, storage, audio, running)
-        cancel = Event()
+            outcomes.append(outcome)
+        mine = [key for key in keys if key not in {outcome.directory for outcome in outcomes}]
+
+        resources, cancel = Resources(sftp, storage, audio, running), Event()
         with resources.open_storage(cancel) as opened:
-            relocate_stranded(context.instance, opened, context.log)
+            relocate_stranded(instance, opened, context.log)
             batch = process_batch(
-                [key for key in keys if key not in claimed],
+                mine,
                 {Product(key.to_user_string()) for key in selected},
                 resources.batch_tools(opened),
                 run_id=context.run.run_id,
+                observed=observed,
                 progress=progress,
                 cancel=cancel,
             )
@@ -122,13 +128,30 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
                 for outcome in batch:
                     for event in outcome_events(outcome, selected, started_at, log_position):
                         context.log_event(event)
-                    _log(context, outcome, len(outcomes) + 1, len(keys))
-                    progress.finished(outcome)
                     outcomes.append(outcome)
+                    _log(context, outcome, len(outcomes), len(keys))
+                    progress.finished(outcome)
         _fail_if_any_failed(outcomes)
         yield from ()  # every output is skippable, and its events are logged already
 
     return process_recordings
+
+
+def _left_to_others(
+    context: dg.AssetExecutionContext, keys: Sequence[str], observed: Mapping[str, Fingerprint]
+) -> Iterator[Outcome]:
+    """The recordings that another run is working on, or has finished since this one was asked for."""
+    instance, selected = context.instance, context.selected_asset_keys
+    done = done_since_requested(instance, context.run, keys, observed)
+    claimed = claimed_before(instance, context.run.run_id, selected, known_keys(instance))
+    for key in keys:
+        if key in done:
+            # Said once more by this run: if it fails because of another recording, this one must not turn red.
+            for materialization in latest_materializations(instance, selected, key):
+                context.log_event(materialization)
+            yield Outcome(key, "skipped", f"run {done[key][:8]} has done it since this run was asked for")
+        elif key in claimed:
+            yield Outcome(key, "skipped", f"run {claimed[key][:8]} is working on it already")
 
 
 def _log(context: dg.AssetExecutionContext, outcome: Outcome, number: int, total: int) -> None:
@@ -156,7 +179,7 @@ def _fail_if_any_failed(outcomes: list[Outcome]) -> None:
     if failed:
         lines = "\n".join(f"{outcome.directory}: {outcome.reason}" for outcome in failed)
         raise dg.Failure(
-            f"{len(failed)} of {len(outcomes)} recordings failed; the others are done.\n{lines}",
+            f"{len(failed)} of {len(outcomes)} recordings failed.\n{lines}",
             metadata={"failed": len(failed), "recordings": len(outcomes)},
             allow_retries=False,
         )

@@ -7,7 +7,7 @@ import dagster as dg
 
 from audio_compressor.defs.assets.recordings import OWNERS
 from audio_compressor.defs.names import COMPRESSED_AUDIO, PROCESSING_REPORT
-from audio_compressor.defs.report_history import CURSOR_KEY, last_cursor, read_news
+from audio_compressor.defs.report_history import CURSOR_KEY, TABLE_KEY, bring_up_to_date
 from audio_compressor.defs.resources import SftpResource, StorageResource
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.local_files import sha256_of
@@ -28,16 +28,12 @@ def processing_report(
 ) -> dg.MaterializeResult[None]:
     # pandas and matplotlib cost a second of every start of the code location if they are imported with the module.
     from audio_compressor.reporting.charts import size_chart_png
-    from audio_compressor.reporting.files import read_report, write_report
+    from audio_compressor.reporting.files import write_report
     from audio_compressor.reporting.markdown import markdown_table
-    from audio_compressor.reporting.table import update
     from audio_compressor.reporting.totals import totals
 
-    output_dir = Path(storage.output_dir)
-    before = read_report(output_dir)
-    news = read_news(context.instance, last_cursor(context.instance) if before is not None else 0)
-    report = update(before, news.results)
-    files = write_report(report, output_dir)
+    report, news = bring_up_to_date(context.instance, Path(storage.output_dir))
+    files = write_report(report, Path(storage.output_dir))
     manifest_uri = _publish(context, files.manifest, storage, sftp)
     sums = totals(report)
     chart = b64encode(size_chart_png(report)).decode()
@@ -54,7 +50,7 @@ def processing_report(
             "report": dg.MetadataValue.path(files.table),
             "manifest": dg.MetadataValue.path(files.manifest),
             "manifest_uri": manifest_uri,
-            "new_results": len(news.results),
+            TABLE_KEY: sha256_of(files.table),
             CURSOR_KEY: news.cursor,
         }
     )
