@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audio_compressor.errors import StorageError
 from audio_compressor.xml_metadata import (
     MAX_DEPTH,
     MAX_FIELDS,
@@ -191,8 +192,8 @@ def test_what_is_just_within_the_limits_is_all_there(path: Path) -> None:
     assert metadata.warning is None
 
 
-def test_a_missing_file_is_an_os_error(path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+def test_a_file_that_cannot_be_read_is_an_error_of_ours(path: Path) -> None:
+    with pytest.raises(StorageError, match=r"Meta\.xml: No such file"):
         read_metadata(path)
 
 

@@ -116,8 +116,8 @@ def _from_environment(secrets_manager: str) -> Credentials:
     if not settings.sftp_username or not (password or path):
         missing = "SFTP_USERNAME is not set" if not settings.sftp_username else "there is no password and no key"
         raise CredentialsError(
-            f"No SFTP credentials: AWS Secrets Manager {secrets_manager}, and in the environment {missing}. Either store a JSON "
-            "object with username and password or private_key there and name it in SFTP_SECRETS_NAME, or "
+            f"No SFTP credentials: AWS Secrets Manager {secrets_manager}, and in the environment {missing}. Either "
+            "store a JSON object with username and password or private_key there and name it in SFTP_SECRETS_NAME, or "
             "set SFTP_USERNAME with SFTP_PASSWORD or SFTP_PRIVATE_KEY_PATH"
         )
     return Credentials(

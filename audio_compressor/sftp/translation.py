@@ -49,15 +49,13 @@ def translated(error: Exception, server: str, doing: str) -> AudioCompressorErro
             return TimedOutError(f"{server} did not answer the login in time")
         return AuthenticationError(f"{server} refuses the user name with this password or key; check the credentials")
     if isinstance(error, IncompatiblePeer):
-        return ConfigurationError(
-            [
-                f"SFTP_HOST: {server} and this program have no SSH algorithm in common ({error}). Do one of these: update "
-                "the SSH software of the server; or allow there one of curve25519-sha256 and ecdh-sha2-nistp256 "
-                "(KexAlgorithms), aes128-gcm@openssh.com and aes128-ctr (Ciphers), hmac-sha2-256 (MACs), ssh-ed25519 "
-                "and rsa-sha2-512 (HostKeyAlgorithms); or, if the server's key was changed on purpose, remove its old "
-                "entry from the file that SFTP_KNOWN_HOSTS names"
-            ]
+        text = (
+            f"SFTP_HOST: {server} and this program have no SSH algorithm in common ({error}). Update the SSH software "
+            "of the server, or allow there one of curve25519-sha256 and ecdh-sha2-nistp256 (KexAlgorithms), "
+            "aes128-gcm@openssh.com and aes128-ctr (Ciphers), hmac-sha2-256 (MACs), and ssh-ed25519, "
+            "ecdsa-sha2-nistp256 and rsa-sha2-512 (HostKeyAlgorithms)"
         )
+        return ConfigurationError([text])
     if isinstance(error, SSHException):
         return _ssh_error(error, server, doing)
     if isinstance(error, SFTPError):

@@ -390,3 +390,17 @@ def test_a_format_that_this_ffmpeg_cannot_write(workshop: Workshop) -> None:
             ffmpeg=find_ffmpeg(str(poor)),
             children=workshop.children,
         )
+
+
+@pytest.mark.parametrize("sample_rate_hz", [1, 1_999])
+def test_a_sample_rate_that_no_recorder_writes(workshop: Workshop, sample_rate_hz: int) -> None:
+    """1 Hz would make 32 GB out of a small file."""
+    source = write_wav(workshop.path / "in.wav", speech(0.01), sample_rate_hz=sample_rate_hz)
+    with pytest.raises(NotAudioError, match=rf"{sample_rate_hz:,} samples a second; no speech recorder"):
+        workshop.compress(source)
+    assert workshop.left_over() == []
+
+
+def test_the_lowest_sample_rate_that_is_taken(workshop: Workshop) -> None:
+    source = write_wav(workshop.path / "in.wav", speech(0.5), sample_rate_hz=2_000)
+    assert workshop.compress(source).duration_seconds == pytest.approx(11.025, abs=0.05)

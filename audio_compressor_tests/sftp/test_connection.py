@@ -70,7 +70,7 @@ def test_scan_shows_every_kind_of_name(any_server: ServerUnderTest) -> None:
         "��-10-17-25",
         "link",
     }
-    assert entries["Größe"] == RemoteEntry("Größe", False, 5, 1_700_000_000)
+    assert entries["Größe"] == RemoteEntry("Größe", False, True, 5, 1_700_000_000)
     assert entries["Größe"].fingerprint == Fingerprint(5, 1_700_000_000)
 
 

@@ -13,12 +13,13 @@ import pytest
 from moto import mock_aws
 
 from audio_compressor.demo.server import EmbeddedSftpServer
-from audio_compressor.errors import AuthenticationError, CredentialsError
+from audio_compressor.errors import AuthenticationError, ConnectionLostError, CredentialsError
 from audio_compressor.retries import Retry
 from audio_compressor.settings import load_settings
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.sftp.credentials import Credentials, resolve_credentials
+from audio_compressor_tests.fixtures.answering_server import answering_server
 from audio_compressor_tests.fixtures.sftp_servers import (
     PASSWORD,
     USERNAME,
@@ -110,6 +111,46 @@ def test_an_endpoint_that_is_not_reachable(monkeypatch: pytest.MonkeyPatch, capl
     with caplog.at_level(logging.INFO, "audio_compressor"):
         assert resolve_credentials("sftp/audio", REGION).username == "me"
     assert "EndpointConnectionError" in caplog.text
+
+
+def _aws_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", url)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "level", "without", "said"),
+    [
+        (400, "ResourceNotFoundException", logging.INFO, CredentialsError, "no such secret"),
+        (400, "AccessDeniedException", logging.WARNING, CredentialsError, "secretsmanager:GetSecretValue"),
+        (400, "UnrecognizedClientException", logging.WARNING, CredentialsError, "check the AWS credentials"),
+        (400, "ThrottlingException", logging.WARNING, ConnectionLostError, "ThrottlingException"),
+        (500, "InternalServiceError", logging.WARNING, ConnectionLostError, "HTTP 500"),
+    ],
+)
+def test_what_secrets_manager_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    code: str,
+    level: int,
+    without: type[Exception],
+    said: str,
+) -> None:
+    with answering_server(status, json.dumps({"__type": code, "message": "no"}).encode()) as (url, _):
+        _aws_at(monkeypatch, url)
+        with pytest.raises(without, match=said):
+            resolve_credentials("sftp/audio", REGION)
+        caplog.clear()
+        monkeypatch.setenv("SFTP_USERNAME", "me")
+        monkeypatch.setenv("SFTP_PASSWORD", PASSWORD)
+        with caplog.at_level(logging.INFO, "audio_compressor"):
+            assert resolve_credentials("sftp/audio", REGION).username == "me"
+    records = [record for record in caplog.records if record.name.startswith("audio_compressor")]
+    assert [record.levelno for record in records] == [level]
+    assert said in caplog.text
+    assert PASSWORD not in caplog.text
 
 
 def test_nothing_anywhere_names_both_ways(secrets_manager: SecretStore) -> None:

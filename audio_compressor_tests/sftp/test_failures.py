@@ -1,5 +1,6 @@
 """What a server, a network or another person does to a transfer, and what is left afterwards: nothing, or all of it."""
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -14,8 +15,10 @@ import pytest
 from audio_compressor.errors import (
     AccessDeniedError,
     CancelledError,
+    ConfigurationError,
     ConnectionLostError,
     OutOfSpaceError,
+    PermanentError,
     RemoteFileMissingError,
     SourceChangedError,
     StorageError,
@@ -256,6 +259,51 @@ def test_close_wakes_up_one_that_is_connecting(tmp_path: Path) -> None:
             connection.close()
             thread.join(5)
     assert [type(error) for error in errors] == [CancelledError]
+
+
+def test_what_is_no_file_is_not_opened(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, tmp_path: Path
+) -> None:
+    """To open a pipe would block the server until somebody writes into it."""
+    os.mkfifo(faulty_server.root / "pipe")
+    (faulty_server.root / "link").symlink_to("pipe")
+    (faulty_server.root / "directory").mkdir()
+    with SftpConnection(faulty_endpoint) as connection:
+        entries = {entry.name: entry for entry in connection.scan("/")}
+        assert not any(entry.is_file for entry in entries.values())
+        for name, complaint in (("pipe", "a pipe"), ("link", "a pipe"), ("directory", "a directory")):
+            with pytest.raises(PermanentError, match=complaint):
+                connection.download(f"/{name}", tmp_path / "out", expected=entries[name].fingerprint)
+            with pytest.raises(PermanentError, match=complaint):
+                connection.sha256(f"/{name}")
+        assert not (tmp_path / "out").exists()
+        assert connection.stat("/").is_directory  # the connection still answers
+
+
+def test_no_common_algorithm_is_not_tried_again(tmp_path: Path) -> None:
+    ready, ports = threading.Event(), []
+
+    async def serve() -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        server = await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], encryption_algs=["blowfish-cbc"])
+        ports.append(server.get_port())
+        ready.set()
+        await stop.wait()
+        server.close()
+        await server.wait_closed()
+
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(10)
+        endpoint = endpoint_for(ports[0], tmp_path / "known_hosts")
+        with SftpConnection(endpoint) as connection, pytest.raises(ConfigurationError, match="Ciphers"):
+            connection.stat("/")
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def test_a_server_that_speaks_something_else(tmp_path: Path) -> None:

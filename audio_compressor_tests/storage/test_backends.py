@@ -18,6 +18,9 @@ from moto import mock_aws
 
 from audio_compressor.errors import (
     AccessDeniedError,
+    AuthenticationError,
+    CancelledError,
+    ConfigurationError,
     ConnectionLostError,
     CredentialsError,
     OutOfSpaceError,
@@ -25,10 +28,13 @@ from audio_compressor.errors import (
     StorageError,
 )
 from audio_compressor.local_files import local_errors
+from audio_compressor.retries import Retry
 from audio_compressor.sftp.connection import SftpEndpoint
+from audio_compressor.storage.fallback import FallbackStorage
 from audio_compressor.storage.local import LocalStorage
 from audio_compressor.storage.s3 import S3Storage
 from audio_compressor.storage.sftp import SftpStorage
+from audio_compressor_tests.fixtures.answering_server import answering_server
 from audio_compressor_tests.fixtures.directories import names_in
 
 NAME = "10-17-25_compressed.wav"
@@ -98,6 +104,52 @@ def test_local_leftovers_of_killed_runs_are_removed(tmp_path: Path, source: Path
     LocalStorage(tmp_path).publish(source, NAME, SHA256)
     assert names_in(tmp_path) == sorted([fresh.name, NAME, source.name])
     assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_a_leftover_that_is_another_name_of_a_result_is_not_written_to(tmp_path: Path, source: Path) -> None:
+    """A run was killed between `link` and `unlink`."""
+    directory = tmp_path / "results"
+    directory.mkdir()
+    published = directory / "10-17-25_compressed_20251104_214530.wav"
+    published.write_bytes(b"published long ago")
+    os.link(published, directory / f".{NAME}.part")
+    LocalStorage(directory).publish(source, NAME, SHA256)
+    assert published.read_bytes() == b"published long ago"
+    assert (directory / NAME).read_bytes() == CONTENT
+    assert names_in(directory) == sorted([NAME, published.name])
+
+
+def test_a_leftover_of_this_very_result(tmp_path: Path, source: Path) -> None:
+    directory = tmp_path / "results"
+    LocalStorage(directory).publish(source, NAME, SHA256)
+    os.link(directory / NAME, directory / f".{NAME}.part")
+    with (directory / NAME).open("rb") as reader:
+        (tmp_path / "other").write_bytes(b"other")
+        other = hashlib.sha256(b"other").hexdigest()
+        stored = LocalStorage(directory, "replace").publish(tmp_path / "other", NAME, other)
+        assert reader.read() == CONTENT
+    assert stored.name == NAME
+    assert (directory / NAME).read_bytes() == b"other"
+    assert names_in(directory) == [NAME]
+
+
+def test_many_processes_replace_one_file(tmp_path: Path) -> None:
+    """None takes the part file of another that lives."""
+    program = (
+        "import hashlib, sys; from pathlib import Path; from audio_compressor.storage.local import LocalStorage\n"
+        "source, directory = Path(sys.argv[1]), Path(sys.argv[2])\n"
+        "sha256 = hashlib.sha256(source.read_bytes()).hexdigest()\n"
+        "for _ in range(40): LocalStorage(directory, 'replace').publish(source, 'a.wav', sha256)\n"
+    )
+    contents = [bytes([number]) * 500_000 for number in range(3)]
+    running = []
+    for number, content in enumerate(contents):
+        (tmp_path / str(number)).write_bytes(content)
+        command = [sys.executable, "-c", program, str(tmp_path / str(number)), str(tmp_path / "results")]
+        running.append(subprocess.Popen(command))
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert names_in(tmp_path / "results") == ["a.wav"]
+    assert (tmp_path / "results" / "a.wav").read_bytes() in contents
 
 
 def test_a_directory_in_the_way(tmp_path: Path, source: Path) -> None:
@@ -195,9 +247,9 @@ def test_many_objects_are_listed_to_the_end(s3: Any) -> None:
 
 def test_no_bucket_is_not_an_empty_one(s3: Any, source: Path) -> None:
     with S3Storage("no-such-bucket") as storage:
-        with pytest.raises(StorageError, match="S3_BUCKET"):
+        with pytest.raises(ConfigurationError, match="S3_BUCKET"):
             storage.entries()
-        with pytest.raises(StorageError, match="S3_BUCKET"):
+        with pytest.raises(ConfigurationError, match="S3_BUCKET"):
             storage.publish(source, NAME, SHA256)
 
 
@@ -214,3 +266,53 @@ def test_s3_that_cannot_be_reached_or_has_no_credentials(
 def test_a_missing_object(s3: Any, tmp_path: Path) -> None:
     with S3Storage("bucket") as storage, pytest.raises(RemoteFileMissingError, match="s3://bucket/nothing"):
         storage.fetch("nothing", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected", "advice"),
+    [
+        (403, "AccessDenied", AuthenticationError, "s3:PutObject"),
+        (403, "InvalidAccessKeyId", AuthenticationError, "check the AWS credentials"),
+        (404, "NoSuchBucket", ConfigurationError, "create the bucket"),
+    ],
+)
+def test_what_s3_refuses_for_good_is_asked_once_for_all_files(
+    aws_credentials: None, tmp_path: Path, source: Path, status: int, code: str, expected: type[Exception], advice: str
+) -> None:
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    with answering_server(status, body) as (url, requests):
+        with S3Storage("bucket", endpoint_url=url) as alone, pytest.raises(expected, match=advice):
+            alone.publish(source, NAME, SHA256)
+        requests.clear()
+        local = LocalStorage(tmp_path / "fallback")
+        with FallbackStorage(S3Storage("bucket", endpoint_url=url), local, Retry(3, 0)) as storage:
+            for number in range(5):
+                assert advice in str(storage.publish(source, f"{number}.wav", SHA256).fallback_reason)
+            assert list(storage.relocate()) == []
+        assert len(requests) == 2  # one for all, one by the relocation
+
+
+def test_close_ends_an_upload_to_s3(aws_credentials: None, tmp_path: Path) -> None:
+    content = b"x" * 50_000_000
+    (tmp_path / "large").write_bytes(content)
+    errors: list[type[BaseException]] = []
+
+    def publish() -> None:
+        try:
+            storage.publish(tmp_path / "large", NAME, hashlib.sha256(content).hexdigest())
+        except BaseException as error:
+            errors.append(type(error))
+
+    listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    with answering_server(200, listing, slowly=True) as (url, requests):
+        storage = S3Storage("bucket", endpoint_url=url)
+        thread = threading.Thread(target=publish)
+        thread.start()
+        deadline = time.monotonic() + 10
+        while "PUT" not in requests and time.monotonic() < deadline:
+            thread.join(0.01)
+        started = time.monotonic()
+        storage.close()
+        thread.join(10)
+        assert time.monotonic() - started < 3
+    assert errors == [CancelledError]

@@ -1,6 +1,10 @@
 """A destination that is away, and what happens when it comes back."""
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -15,6 +19,7 @@ from audio_compressor.retries import Retry
 from audio_compressor.settings import load_settings
 from audio_compressor.sftp.connection import SftpEndpoint
 from audio_compressor.storage import build_primary, build_storage
+from audio_compressor.storage.base import Storage
 from audio_compressor.storage.fallback import PROBE_SECONDS, FallbackStorage
 from audio_compressor.storage.local import LocalStorage
 from audio_compressor.storage.s3 import S3Storage
@@ -247,3 +252,188 @@ def test_what_the_settings_say_is_built(
             assert "fallback: " in storage.check_writable()
     with build_primary(settings, sftp_endpoint) as primary:
         assert isinstance(primary, kind)
+
+
+# -- what is newer stays
+
+
+def _replacing(endpoint: SftpEndpoint, directory: Path) -> FallbackStorage:
+    return FallbackStorage(
+        SftpStorage(endpoint, "/compressed", "replace"), LocalStorage(directory, "replace"), Retry(1, 0)
+    )
+
+
+def test_what_was_stranded_does_not_replace_what_was_published_later(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "second").write_bytes(b"second")
+    with _replacing(faulty_endpoint, local.directory) as storage:
+        faulty_server.faults.refuse_writes = REFUSED
+        storage.publish(source, NAME, SHA256)
+        faulty_server.faults.refuse_writes = None
+        stored = storage.publish(tmp_path / "second", NAME, hashlib.sha256(b"second").hexdigest())
+        assert stored.location == "sftp"
+        assert storage.uri(NAME) == stored.uri
+        found = storage.find(NAME)
+        assert found is not None
+        assert found.size_bytes == len(b"second")
+        assert storage.stranded() == []
+        assert list(storage.relocate()) == []
+    assert (faulty_server.root / "compressed" / NAME).read_bytes() == b"second"
+    assert names_in(local.directory) == []
+
+
+def test_what_another_machine_published_later_is_not_replaced(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path, tmp_path: Path
+) -> None:
+    with _replacing(faulty_endpoint, local.directory) as storage:
+        faulty_server.faults.refuse_writes = REFUSED
+        storage.publish(source, NAME, SHA256)
+        faulty_server.faults.refuse_writes = None
+        (faulty_server.root / "compressed").mkdir(exist_ok=True)
+        (faulty_server.root / "compressed" / NAME).write_bytes(b"newer")
+        (relocated,) = storage.relocate()
+    assert relocated.stored.is_duplicate
+    assert (faulty_server.root / "compressed" / NAME).read_bytes() == b"newer"
+    assert (faulty_server.root / "compressed" / relocated.stored.name).read_bytes() == CONTENT
+
+
+def test_what_is_older_is_replaced_by_what_was_stranded(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path
+) -> None:
+    older = faulty_server.root / "compressed" / NAME
+    older.parent.mkdir()
+    older.write_bytes(b"older")
+    os.utime(older, (1_700_000_000, 1_700_000_000))
+    with _replacing(faulty_endpoint, local.directory) as storage:
+        faulty_server.faults.refuse_writes = REFUSED
+        storage.publish(source, NAME, SHA256)
+        faulty_server.faults.refuse_writes = None
+        (relocated,) = storage.relocate()
+    assert not relocated.stored.is_duplicate
+    assert older.read_bytes() == CONTENT
+
+
+# -- damage and interruptions
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"name": 1}', b"\xff\xfe"])
+def test_a_damaged_marker_holds_up_nobody_else(
+    faulty_server: FaultyServer,
+    faulty_endpoint: SftpEndpoint,
+    local: LocalStorage,
+    source: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: bytes,
+) -> None:
+    with build(faulty_endpoint, local) as storage:
+        faulty_server.faults.refuse_writes = REFUSED
+        for name in ("a.wav", "b.wav", "c.wav"):
+            storage.publish(source, name, SHA256)
+        (local.directory / ".a.wav.stranded").write_bytes(damage)
+        assert storage.stranded() == ["b.wav", "c.wav"]
+        assert storage.find("b.wav") is not None
+        assert storage.uri("a.wav") == (local.directory / "a.wav").as_uri()
+        faulty_server.faults.refuse_writes = None
+        assert [relocated.name for relocated in storage.relocate()] == ["b.wav", "c.wav"]
+        assert storage.publish(source, "d.wav", SHA256).location == "sftp"
+        assert set(storage.entries()) == {"a.wav", "b.wav", "c.wav", "d.wav"}
+    assert ".a.wav.stranded" in caplog.text
+    assert (local.directory / "a.wav").read_bytes() == CONTENT
+
+
+KILLED_BEFORE_THE_MARKER = """
+import os, signal, sys
+from pathlib import Path
+from audio_compressor.retries import Retry
+from audio_compressor.storage.fallback import FallbackStorage
+from audio_compressor.storage.local import LocalStorage
+from audio_compressor.storage.s3 import S3Storage
+
+class KilledStorage(LocalStorage):
+    def publish(self, *arguments, **options):
+        super().publish(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+away = S3Storage("bucket", endpoint_url="http://127.0.0.1:9")
+FallbackStorage(away, KilledStorage(Path(sys.argv[1])), Retry(1, 0)).publish(Path(sys.argv[2]), *sys.argv[3:])
+"""
+
+
+def test_a_run_killed_while_it_falls_back_leaves_nothing_behind(
+    aws_credentials: None, faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_BEFORE_THE_MARKER, str(local.directory), str(source), NAME, SHA256]
+    assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert (local.directory / NAME).read_bytes() == CONTENT
+    with build(faulty_endpoint, local) as storage:
+        assert storage.stranded() == [NAME]
+        (relocated,) = storage.relocate()
+        assert relocated.stored.location == "sftp"
+        assert storage.stranded() == []
+    assert (faulty_server.root / "compressed" / NAME).read_bytes() == CONTENT
+    assert names_in(local.directory) == [NAME]
+
+
+# -- stopping
+
+
+def _publishing(storage: Storage, source: Path) -> tuple[threading.Thread, list[object]]:
+    results: list[object] = []
+
+    def publish() -> None:
+        try:
+            results.append(storage.publish(source, NAME, SHA256))
+        except BaseException as error:
+            results.append(type(error))
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    return thread, results
+
+
+def _closed_promptly(storage: Storage, thread: threading.Thread) -> bool:
+    started = time.monotonic()
+    storage.close()
+    thread.join(20)
+    return time.monotonic() - started < 2
+
+
+def test_close_ends_an_upload(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path
+) -> None:
+    faulty_server.faults.stall_reads.set()  # the upload is read back
+    storage = build(faulty_endpoint, local)
+    thread, results = _publishing(storage, source)
+    assert faulty_server.faults.reading.wait(10)
+    assert _closed_promptly(storage, thread)
+    assert results == [CancelledError]
+    assert not local.directory.exists()
+    assert not (faulty_server.root / "compressed" / NAME).exists()
+
+
+def test_close_ends_a_wait_between_retries(
+    faulty_server: FaultyServer,
+    faulty_endpoint: SftpEndpoint,
+    local: LocalStorage,
+    source: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faulty_server.faults.refuse_writes = REFUSED
+    storage = FallbackStorage(SftpStorage(faulty_endpoint, "/compressed"), local, Retry(3, 10), threading.Event())
+    thread, results = _publishing(storage, source)
+    deadline = time.monotonic() + 10
+    while "attempt 1 of 3 failed" not in caplog.text and time.monotonic() < deadline:
+        thread.join(0.01)
+    assert _closed_promptly(storage, thread)
+    assert results == [CancelledError]
+    assert not local.directory.exists()
+
+
+def test_after_close_nothing_is_published(faulty_endpoint: SftpEndpoint, local: LocalStorage, source: Path) -> None:
+    storage = build(faulty_endpoint, local)
+    storage.close()
+    for closed in (storage, local):
+        with pytest.raises(CancelledError):
+            closed.publish(source, NAME, SHA256)
+    assert not local.directory.exists() or names_in(local.directory) == []
