@@ -196,8 +196,8 @@ class _Batch:
         source = self._tools.source
         remote = join(source.path, directory, source.audio_filename)
         entry = self._connection.stat(remote)
-        if entry.is_directory:
-            raise NotAudioError(f"{directory}: {source.audio_filename} is a directory, not an audio file")
+        if not entry.is_file:
+            raise NotAudioError(f"{directory}: {source.audio_filename} is a directory or a device, not an audio file")
         fingerprint = self._fingerprints[directory] = entry.fingerprint
         self._require_settled(directory, fingerprint)
         if fingerprint.size_bytes == 0:

@@ -80,6 +80,8 @@ def _source_directory(directory: RemoteEntry, audio: RemoteEntry | AudioCompress
         raise audio
     if isinstance(audio, AudioCompressorError):
         return SourceDirectory(name, modified_at_seconds, None, str(audio))
-    if audio.is_directory:
-        return SourceDirectory(name, modified_at_seconds, None, "what should be the audio file is a directory")
+    if not audio.is_file:
+        return SourceDirectory(
+            name, modified_at_seconds, None, "what should be the audio file is a directory or a device"
+        )
     return SourceDirectory(name, modified_at_seconds, Fingerprint(audio.size_bytes, audio.modified_at_seconds))

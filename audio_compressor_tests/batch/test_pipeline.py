@@ -82,6 +82,11 @@ def _audio_is_a_directory(studio: Studio) -> None:
     (studio.recordings / BAD / "StereoMix.wav").mkdir(parents=True)
 
 
+def _audio_is_a_pipe(studio: Studio) -> None:
+    (studio.recordings / BAD).mkdir()
+    os.mkfifo(studio.recordings / BAD / "StereoMix.wav")
+
+
 @pytest.mark.parametrize(
     ("make", "status", "reason"),
     [
@@ -90,7 +95,8 @@ def _audio_is_a_directory(studio: Studio) -> None:
         (_empty, "failed", "is empty (0 bytes)"),
         (_no_audio_at_all, "failed", "audio"),
         (_too_large, "skipped", "2,000,000,001 bytes are more than MAX_FILE_SIZE_MB allows (2,000)"),
-        (_audio_is_a_directory, "failed", "is a directory, not an audio file"),
+        (_audio_is_a_pipe, "failed", "is a directory or a device"),
+        (_audio_is_a_directory, "failed", "is a directory or a device, not an audio file"),
     ],
 )
 def test_a_bad_recording_is_alone_with_its_reason(
@@ -182,6 +188,15 @@ def test_odd_metadata_never_costs_the_audio(
     assert copied.exists() is is_copied
     if is_copied and metadata is not None:
         assert copied.read_text() == metadata
+
+
+def test_a_pipe_in_place_of_the_metadata_does_not_stall_the_batch(studio: Studio) -> None:
+    studio.add(GOOD, metadata=None)
+    os.mkfifo(studio.recordings / GOOD / "Meta.xml")
+    outcome = process(studio, [GOOD])[GOOD]
+    assert outcome.status == "failed"
+    assert outcome.compressed is not None
+    assert studio.results() == [f"{GOOD}_compressed.wav"]
 
 
 def test_metadata_is_shown_but_not_copied_when_it_should_not_be(

@@ -185,7 +185,7 @@ def test_no_audio_file(any_server: ServerUnderTest) -> None:
 def test_an_audio_file_that_is_a_directory(any_server: ServerUnderTest) -> None:
     (any_server.root / "10-17-25" / AUDIO).mkdir(parents=True)
     found = only(listed(any_server.endpoint, any_server.remote_root or "/"))
-    assert (found.audio, found.problem) == (None, "what should be the audio file is a directory")
+    assert (found.audio, found.problem) == (None, "what should be the audio file is a directory or a device")
 
 
 def test_links_are_followed(any_server: ServerUnderTest) -> None:
