@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from audio_compressor.batch.explain import explain as explain_outcome
 from audio_compressor.batch.model import Outcome
 from audio_compressor.defs.intake import Survey
 from audio_compressor.defs.night import Watcher
@@ -69,9 +70,7 @@ class ProgressBar(TerminalWatcher):
     def finished(self, outcome: Outcome) -> None:
         self._progress.advance(self._task)
         if outcome.status != "success":
-            self._progress.console.print(
-                f"{escape(outcome.directory)}: {outcome.status}: {escape(outcome.reason or '')}"
-            )
+            self._progress.console.print(escape(explain_outcome(outcome)[1]))
 
 
 class LogLines(TerminalWatcher):
@@ -82,17 +81,4 @@ class LogLines(TerminalWatcher):
             log.info(line)
 
     def finished(self, outcome: Outcome) -> None:
-        if outcome.status == "failed":
-            log.error("%s: failed: %s", outcome.directory, outcome.reason)
-        elif outcome.status == "skipped":
-            log.warning("%s: skipped: %s", outcome.directory, outcome.reason)
-        elif outcome.compressed and outcome.fingerprint:
-            done = outcome.compressed
-            log.info(
-                "%s: %s MB to %s MB in %.1f s, stored at %s",
-                outcome.directory,
-                megabytes(to_mb(outcome.fingerprint.size_bytes)),
-                megabytes(to_mb(done.compression.size_bytes)),
-                done.processing_seconds,
-                done.stored.uri,
-            )
+        log.log(*explain_outcome(outcome))

@@ -12,6 +12,7 @@ from threading import Event
 
 import dagster as dg
 
+from audio_compressor.batch.explain import explain
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.defs.checks import check_specs
@@ -129,7 +130,8 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
                     for event in outcome_events(outcome, selected, started_at, log_position):
                         context.log_event(event)
                     outcomes.append(outcome)
-                    _log(context, outcome, len(outcomes), len(keys))
+                    level, line = explain(outcome)
+                    context.log.log(level, "[%d/%d] %s", len(outcomes), len(keys), line)
                     progress.finished(outcome)
         _fail_if_any_failed(outcomes)
         yield from ()  # every output is skippable, and its events are logged already
@@ -152,26 +154,6 @@ def _left_to_others(
             yield Outcome(key, "skipped", f"run {done[key][:8]} has done it since this run was asked for")
         elif key in claimed:
             yield Outcome(key, "skipped", f"run {claimed[key][:8]} is working on it already")
-
-
-def _log(context: dg.AssetExecutionContext, outcome: Outcome, number: int, total: int) -> None:
-    place = f"[{number}/{total}] {outcome.directory}"
-    if outcome.status == "failed":
-        context.log.error("%s: failed: %s", place, outcome.reason)
-    elif outcome.status == "skipped":
-        context.log.warning("%s: skipped: %s", place, outcome.reason)
-    elif outcome.compressed and outcome.download:
-        done = outcome.compressed
-        context.log.info(
-            "%s: %.1f MB to %.1f MB in %.1f s, stored at %s",
-            place,
-            outcome.download.fingerprint.size_bytes / 1e6,
-            done.compression.size_bytes / 1e6,
-            done.processing_seconds,
-            done.stored.uri,
-        )
-    else:
-        context.log.info("%s: done", place)
 
 
 def _fail_if_any_failed(outcomes: list[Outcome]) -> None:
