@@ -38,11 +38,11 @@ $(VENV)/bin/python:
 		echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed: setup.py pyproject.toml | $(VENV)/bin/python
-	@echo "Installing into $(VENV)"
+	@echo "Installing into $(VENV); this takes a minute or two"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 
 $(VENV)/.installed-dev: setup.py pyproject.toml | $(VENV)/bin/python
-	@echo "Installing into $(VENV)"
+	@echo "Installing into $(VENV); this takes a minute or two"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.installed

@@ -52,7 +52,7 @@ def serve_demo(path: Path) -> int:
     with demo_environment(directory):
         prepare_dagster_home()
         port = _free_port()
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "audio_compressor.definitions", "-p", str(port)]
+        command = [sys.executable, "-m", "dagster", "dev", *_code_location(), "-p", str(port)]
         # Elsewhere than here: dagster reads the .env of the working directory, which is for the real server.
         dagster = subprocess.Popen(command, cwd=directory.root, start_new_session=True)
         out.print(f"Dagster UI: http://127.0.0.1:{port} (in some seconds; Ctrl+C ends it)")
@@ -68,6 +68,12 @@ def serve_demo(path: Path) -> int:
             stop.set()
             _end(dagster)
             arrivals.join()
+
+
+def _code_location() -> list[str]:
+    """In a checkout by its workspace, so that the location has the same name as when a person starts it."""
+    workspace = Path(__file__).parents[2] / "workspace.yaml"
+    return ["-w", str(workspace)] if workspace.is_file() else ["-m", "audio_compressor.definitions"]
 
 
 def _end(dagster: "subprocess.Popen[bytes]") -> None:

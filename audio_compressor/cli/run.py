@@ -7,6 +7,7 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
+from audio_compressor.batch.explain import explain
 from audio_compressor.cli.environment import (
     EXIT_ALL_FAILED,
     EXIT_SOME_FAILED,
@@ -17,6 +18,7 @@ from audio_compressor.cli.environment import (
 from audio_compressor.cli.terminal import console, outcome_table
 from audio_compressor.cli.watchers import LogLines, ProgressBar, TerminalWatcher
 from audio_compressor.defs.night import Night, run_night
+from audio_compressor.intake.plan import Plan
 from audio_compressor.settings import Settings
 
 
@@ -51,26 +53,37 @@ def exit_code(night: Night) -> int:
     failed = len(night.failed)
     if not failed:
         return EXIT_SOME_FAILED if night.report_problem else 0
-    return EXIT_ALL_FAILED if failed == len(night.outcomes) else EXIT_SOME_FAILED
+    nothing_is_done = failed == len(night.outcomes) and not night.survey.plan.done
+    return EXIT_ALL_FAILED if nothing_is_done else EXIT_SOME_FAILED
 
 
 def summarise(night: Night, out: Console) -> None:
-    """The table of this night, and a line for everything that was not processed."""
+    """The table of this night, and a line for everything that did not succeed or was not processed."""
     plan = night.survey.plan
     if night.outcomes:
         out.print(outcome_table(night.outcomes))
+    for outcome in night.outcomes:
+        if outcome.status != "success":
+            out.print(escape(explain(outcome)[1]), soft_wrap=True)
     for adoption in night.survey.adopted:
-        out.print(f"Adopted {escape(adoption.recording.directory)}: {escape(adoption.name)} was in storage already.")
+        out.print(f"{escape(adoption.recording.directory)}: adopted, {escape(adoption.name)} was in storage already.")
     for skip in plan.skips:
-        out.print(f"Skipped {escape(skip.directory)}: {escape(skip.reason)}")
+        out.print(f"{escape(skip.directory)}: skipped: {escape(skip.reason)}", soft_wrap=True)
     for item in (*plan.waiting, *plan.in_flight):
-        out.print(f"Not yet {escape(item.directory)}: {escape(item.reason)}")
-    if not night.outcomes:
-        out.print(f"Nothing to do: {len(plan.done)} recordings were done before and are skipped.")
-    elif plan.done:
+        out.print(f"{escape(item.directory)}: not yet: {escape(item.reason)}", soft_wrap=True)
+    if plan.done and night.outcomes:
         out.print(f"{len(plan.done)} more were done before and are skipped.")
+    elif not night.outcomes:
+        out.print(_nothing_to_do(plan))
     if night.report_problem:
-        out.print(f"The report could not be brought up to date: {escape(night.report_problem)}")
+        out.print(f"The report could not be brought up to date: {escape(night.report_problem)}", soft_wrap=True)
+
+
+def _nothing_to_do(plan: Plan) -> str:
+    sentences = [f"{len(plan.done)} recordings were done before and are skipped"] if plan.done else []
+    if plan.waiting:
+        sentences.append(f"{len(plan.waiting)} have not settled yet; run this again in a minute")
+    return f"Nothing to do: {'; '.join(sentences) or 'there are no recordings'}."
 
 
 def interrupt_on_signals() -> None:

@@ -41,6 +41,7 @@ class ProgressBar(TerminalWatcher):
             TextColumn("{task.fields[downloaded]}"),
             TimeElapsedColumn(),
             console=console,
+            transient=True,
         )
         self._task: TaskID = self._progress.add_task("Looking at the source", total=None, downloaded="")
         self._downloaded_bytes = 0

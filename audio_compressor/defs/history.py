@@ -20,6 +20,7 @@ from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
     DATA_VERSION_TAG,
+    PARENT_RUN_TAG,
     PARTITION_TAG,
     PROCESS_TAG,
     RANGE_END_TAG,
@@ -27,6 +28,8 @@ from audio_compressor.defs.names import (
     RECORDING_DIRECTORY,
     RECORDING_PRODUCTS,
     REQUESTED_TAG,
+    RETRY_NUMBER_TAG,
+    ROOT_RUN_TAG,
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.intake.plan import History
@@ -124,7 +127,7 @@ def done_since_requested(
     It may be another run that wanted them too, or the attempt that this one repeats: a worker that crashed had finished
     some.
     """
-    requested_at_seconds = float(run.tags.get(REQUESTED_TAG, 0)) or _created_at_seconds(instance, run)
+    requested_at_seconds = _requested_at_seconds(instance, run)
     done: dict[str, str] = {}
     for record in instance.fetch_materializations(
         AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=list(keys), after_timestamp=requested_at_seconds),
@@ -150,8 +153,12 @@ def latest_materializations(
             yield records[0].asset_materialization
 
 
-def _created_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
-    record = instance.get_run_record_by_id(run.root_run_id or run.run_id)
+def _requested_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
+    """When this run was asked for. An automatic retry was with its first attempt; a person's re-execution is new."""
+    if REQUESTED_TAG in run.tags and PARENT_RUN_TAG not in run.tags:
+        return float(run.tags[REQUESTED_TAG])
+    first = run.tags[ROOT_RUN_TAG] if RETRY_NUMBER_TAG in run.tags else run.run_id
+    record = instance.get_run_record_by_id(first)
     return record.create_timestamp.timestamp() if record else time.time()
 
 
@@ -187,7 +194,7 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         # Re-executed in the UI, a run takes its tags along; a launcher watches over that one.
-        if process and run.parent_run_id is None and _is_dead(instance, run, process):
+        if process and PARENT_RUN_TAG not in run.tags and _is_dead(instance, run, process):
             instance.report_run_failed(
                 run, "The process that executed this run is gone; its work is outstanding again."
             )

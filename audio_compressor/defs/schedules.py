@@ -31,13 +31,14 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
     ) -> list[dg.RunRequest] | dg.SkipReason:
         surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
         survey = surveyor.everything_outstanding(_LISTING_RETRY)
-        context.log.info(explain(survey.plan))
         survey.record(context.instance)
         night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
         requests = [
             run_request(keys, run_key=f"{night} {keys.first}...{keys.last}")
             for keys in survey.ranges(running.batch_size)
         ]
+        if requests:
+            context.log.info(explain(survey.plan))
         return requests or dg.SkipReason(explain(survey.plan))
 
     return nightly_compression_schedule

@@ -49,12 +49,13 @@ def new_recordings_sensor(
         outage = Outage.after(outage, str(error), now_seconds, INTERVAL_SECONDS)
         return dg.SensorResult(skip_reason=outage.explain(now_seconds), cursor=json.dumps(outage.to_json()))
     explanation = explain(survey.plan)
-    context.log.info(explanation)
     fingerprints = {item.directory: item.recording.fingerprint for item in survey.to_process}
     requests = [
         run_request(keys, run_key=f"{keys.first}...{keys.last} {fingerprints[keys.last]}")
         for keys in survey.ranges(running.batch_size)
     ]
+    if requests:
+        context.log.info(explanation)
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else explanation,

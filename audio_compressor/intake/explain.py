@@ -15,24 +15,26 @@ def explain(plan: Plan) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     yield f"{len(plan.outstanding)} outstanding, {len(plan.done)} done."
-    for reason, names in _grouped((item.reason, item.directory) for item in plan.outstanding):
-        yield f"Outstanding ({reason}): {names}"
+    for reason, names in _grouped((item.reason, item.directory) for item in plan.fresh):
+        yield f"Outstanding ({reason}): {names}."
+    for reason, names in _grouped((item.reason, item.directory) for item in plan.outstanding if not item.is_fresh):
+        yield f"Outstanding for the next night ({reason}): {names}."
     for item in plan.waiting[:_EXAMPLES]:
-        yield f"Waiting for {item.directory}: {item.reason}"
+        yield f"Waiting for {item.directory}: {item.reason}."
     if len(plan.waiting) > _EXAMPLES:
         yield f"Waiting for {len(plan.waiting) - _EXAMPLES} more."
     for item in plan.in_flight[:_EXAMPLES]:
-        yield f"In work: {item.directory}: {item.reason}"
+        yield f"In work: {item.directory}: {item.reason}."
     if len(plan.in_flight) > _EXAMPLES:
         yield f"In work: {len(plan.in_flight) - _EXAMPLES} more."
     for skip in plan.skips[:_EXAMPLES]:
-        yield f"Skipped {skip.directory}: {skip.reason}"
+        yield f"Skipped {skip.directory}: {skip.reason}."
     if len(plan.skips) > _EXAMPLES:
         yield f"Skipped {len(plan.skips) - _EXAMPLES} more."
     if plan.gone:
-        yield f"Gone from the source before they were compressed: {_some(plan.gone)}"
+        yield f"Gone from the source before they were compressed: {_some(plan.gone)}."
     for reason, names in _grouped((item.reason, item.name) for item in plan.ignored):
-        yield f"Not recordings ({reason}): {names}"
+        yield f"Not recordings ({reason}): {names}."
 
 
 def _grouped(items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -216,6 +216,22 @@ def test_a_recording_that_another_run_has_finished_stays_green(studio: Studio, i
     assert metadata_of(instance, COMPRESSED_AUDIO, "10-17-25").get("kept") is None  # published by the first, not again
 
 
+def test_a_person_who_executes_a_run_again_gets_one_and_an_automatic_retry_does_only_the_rest(
+    studio: Studio, instance: dg.DagsterInstance
+) -> None:
+    studio.add("10-17-25")
+    [request] = nightly(studio, instance)
+    job = studio.definitions.resolve_job_def(COMPRESSION_JOB)
+    first = job.execute_in_process(instance=instance, tags=dict(request.tags))
+    lineage = {"dagster/parent_run_id": first.run_id, "dagster/root_run_id": first.run_id}
+    kept = []
+    for more in ({}, {"dagster/retry_number": "1"}):
+        (studio.output / "10-17-25_compressed.wav").unlink(missing_ok=True)
+        assert job.execute_in_process(instance=instance, tags={**request.tags, **lineage, **more}).success
+        kept.append((studio.output / "10-17-25_compressed.wav").exists())
+    assert kept == [True, False]
+
+
 def test_a_failure_after_a_success_is_outstanding_again(studio: Studio, instance: dg.DagsterInstance) -> None:
     metadata_file = studio.recordings / "10-17-25" / "Meta.xml"
     studio.add("10-17-25", metadata=None)

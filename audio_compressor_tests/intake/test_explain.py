@@ -14,13 +14,17 @@ from audio_compressor_tests.intake import strategies
 EMPTY = Plan((), (), (), (), (), (), (), {})
 
 
-def outstanding(directory: str, reason: str) -> Outstanding:
-    return Outstanding(Recording(directory, Fingerprint(1, 1)), reason, is_fresh=True)
+def outstanding(directory: str, reason: str, *, is_fresh: bool = True) -> Outstanding:
+    return Outstanding(Recording(directory, Fingerprint(1, 1)), reason, is_fresh)
 
 
 def test_every_kind_has_its_line() -> None:
     plan = Plan(
-        outstanding=(outstanding("a", "new"), outstanding("b", "failed before"), outstanding("c", "new")),
+        outstanding=(
+            outstanding("a", "new"),
+            outstanding("b", "failed before", is_fresh=False),
+            outstanding("c", "new"),
+        ),
         skips=(Skip("d", "no_audio", "there is no audio file", None, is_news=False),),
         waiting=(Reasoned("e", "is new; 30 s until settled"),),
         in_flight=(Reasoned("f", "run 01234567 is working on it"),),
@@ -31,14 +35,14 @@ def test_every_kind_has_its_line() -> None:
     )
     assert explain(plan).splitlines() == [
         "3 outstanding, 2 done.",
-        "Outstanding (new): a, c",
-        "Outstanding (failed before): b",
-        "Waiting for e: is new; 30 s until settled",
-        "In work: f: run 01234567 is working on it",
-        "Skipped d: there is no audio file",
-        "Gone from the source before they were compressed: i",
-        "Not recordings (the name does not match): lost+found",
-        "Not recordings (not a directory): notes.txt",
+        "Outstanding (new): a, c.",
+        "Outstanding for the next night (failed before): b.",
+        "Waiting for e: is new; 30 s until settled.",
+        "In work: f: run 01234567 is working on it.",
+        "Skipped d: there is no audio file.",
+        "Gone from the source before they were compressed: i.",
+        "Not recordings (the name does not match): lost+found.",
+        "Not recordings (not a directory): notes.txt.",
     ]
 
 
@@ -59,9 +63,9 @@ def test_many_are_counted_and_five_are_named() -> None:
     )
     lines = explain(plan).splitlines()
     first_five = ", ".join(names[:5])
-    assert f"Outstanding (new): {first_five} and 3 more" in lines
-    assert f"Gone from the source before they were compressed: {first_five} and 3 more" in lines
-    assert f"Not recordings (not a directory): {first_five} and 3 more" in lines
+    assert f"Outstanding (new): {first_five} and 3 more." in lines
+    assert f"Gone from the source before they were compressed: {first_five} and 3 more." in lines
+    assert f"Not recordings (not a directory): {first_five} and 3 more." in lines
     for kind in ("Waiting for", "In work:", "Skipped"):
         about = [line for line in lines if line.startswith(kind)]
         assert len(about) == 6

@@ -46,7 +46,8 @@ RECORDING_DIRECTORY_SPEC = dg.AssetSpec(
     kinds={"sftp"},
     owners=OWNERS,
     description="A recording directory on the SFTP server. Observed by the sensor and the nightly schedule; "
-    "its data version is the size and the time of the audio file.",
+    "its data version is the size and the time of the audio file. Observations fill no partitions, so it shows as 0% "
+    "filled.",
 )
 
 RAW_AUDIO_SPEC = dg.AssetSpec(
@@ -115,6 +116,8 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
 
         resources, cancel = Resources(sftp, storage, audio, running), Event()
         with resources.open_storage(cancel) as opened:
+            if opened.location == "local":
+                opened.check_writable()  # before the first download, not after each
             relocate_stranded(instance, opened, context.log)
             batch = process_batch(
                 mine,
