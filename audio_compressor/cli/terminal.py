@@ -33,14 +33,14 @@ def outcome_table(outcomes: Iterable[Outcome]) -> Table:
     table = Table(show_footer=len(outcomes) > 1, caption="MB is 1,000,000 bytes.", caption_justify="left")
     done = sum(outcome.status == "success" for outcome in outcomes)
     table.add_column("directory", footer="total", no_wrap=True)
-    table.add_column("orig. MB", justify="right", footer=formatting.megabytes(original_mb))
-    table.add_column("new MB", justify="right", footer=formatting.megabytes(compressed_mb))
+    table.add_column("original MB", justify="right", footer=formatting.megabytes(original_mb))
+    table.add_column("compressed MB", justify="right", footer=formatting.megabytes(compressed_mb))
     total_ratio = original_mb / compressed_mb if compressed_mb else None
     table.add_column("ratio", justify="right", footer=formatting.ratio(total_ratio))
     total_seconds = sum(seconds for _, _, seconds in sizes)
     table.add_column("duration", justify="right", footer=formatting.duration(total_seconds))
     table.add_column("stored")
-    table.add_column("outcome", footer=f"{done} of {len(outcomes)} done", no_wrap=True)
+    table.add_column("outcome", footer=f"{done} of {len(outcomes)}", no_wrap=True)
     for outcome, (original, compressed, seconds) in zip(outcomes, sizes, strict=True):
         table.add_row(
             escape(outcome.directory),

