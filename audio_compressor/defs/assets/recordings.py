@@ -147,8 +147,9 @@ def _left_to_others(
 ) -> Iterator[Outcome]:
     """The recordings that another run is working on, or has finished since this one was asked for."""
     instance, selected = context.instance, context.selected_asset_keys
-    done = done_since_requested(instance, context.run, keys, observed)
+    # In this order: what the other run finishes between the two looks is found by the second.
     claimed = claimed_before(instance, context.run.run_id, selected, known_keys(instance))
+    done = done_since_requested(instance, context.run, keys, observed)
     for key in keys:
         if key in done:
             # Said once more by this run: if it fails because of another recording, this one must not turn red.
