@@ -30,7 +30,6 @@ class Retry:
         function: Callable[[], Result],
         *,
         what: str,
-        on_retry: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Result:
         """Call ``function`` until it succeeds, fails for good, or the attempts are used up; then its error is raised.
@@ -47,8 +46,6 @@ class Retry:
         def before(state: RetryCallState) -> None:
             if cancel.is_set():
                 raise CancelledError(f"{what}: stopped before attempt {state.attempt_number}")
-            if on_retry is not None and state.attempt_number > 1:
-                on_retry()
 
         def sleep(seconds: float) -> None:
             cancel.wait(seconds)

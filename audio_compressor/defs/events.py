@@ -184,6 +184,7 @@ def _compressed_audio(
         "source_fingerprint": str(download.fingerprint),
         "processed_at": _iso(done.processed_at),
         "processing_seconds": round(done.processing_seconds, 3),
+        "encoding_seconds": round(compression.encoding_seconds, 3),
         "realtime_factor": round(compression.duration_seconds / max(done.processing_seconds, 1e-3), 1),
         "ffmpeg_version": compression.ffmpeg_version,
         "ffmpeg_command": compression.ffmpeg_command,

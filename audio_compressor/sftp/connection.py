@@ -143,11 +143,6 @@ class SftpConnection:
 
     # -- reading
 
-    def read_bytes(self, path: str, limit_bytes: int) -> bytes:
-        """The content of a file, at most its first ``limit_bytes``."""
-        with self._client(f"reading {path}") as client, closing(client.read_file(path, limit_bytes)) as blocks:
-            return b"".join(blocks)
-
     def sha256(self, path: str) -> str:
         """SHA-256 in hexadecimal of what the server has, by reading it. Raises PermanentError as ``download`` does."""
         digest = hashlib.sha256()
