@@ -112,7 +112,7 @@ def claimed_before(
     for record in records:
         run = record.dagster_run
         if ours is not None and record.storage_id < ours and _selection(run) >= set(selected):
-            finished = _finished_by(instance, run.run_id)
+            finished = _finished_by(instance, run)
             for key in _keys_of(run, keys_in_order):
                 if key not in finished:
                     claimed.setdefault(key, run.run_id)
@@ -162,12 +162,16 @@ def _requested_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
     return record.create_timestamp.timestamp() if record else time.time()
 
 
-def _finished_by(instance: DagsterInstance, run_id: str) -> set[str]:
-    """The recordings of which a run has recorded an outcome."""
+def _finished_by(instance: DagsterInstance, run: DagsterRun) -> set[str]:
+    """The recordings of which a run has recorded all it has to say.
+
+    Where the compressed audio is part of it, its event comes after those of the other products.
+    """
     records = instance.event_log_storage.get_records_for_run(
-        run_id, of_type={DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION}
+        run.run_id, of_type={DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION}
     ).records
-    return {record.partition_key for record in records if record.partition_key}
+    decisive = {COMPRESSED_AUDIO} & _selection(run) or _selection(run)
+    return {record.partition_key for record in records if record.partition_key and record.asset_key in decisive}
 
 
 def _overtaken(instance: DagsterInstance, keys: Collection[str]) -> Collection[str]:

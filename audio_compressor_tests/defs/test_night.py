@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster import DagsterEventType
+from dagster._core.events import StepMaterializationData
 
 from audio_compressor.batch.model import Progress
 from audio_compressor.definitions import build_definitions
-from audio_compressor.defs.history import in_flight, known_keys
+from audio_compressor.defs.history import claimed_before, in_flight, known_keys
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
@@ -197,6 +199,27 @@ def test_a_run_of_the_command_line_is_seen_as_well(studio: Studio, instance: dg.
     job = build_definitions(studio.settings, Look()).resolve_job_def(COMPRESSION_JOB)
     assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
     assert [list(claims) for claims in seen] == [["10-17-25"]]
+
+
+def test_a_recording_is_claimed_until_its_compressed_audio_is_recorded(
+    studio: Studio, instance: dg.DagsterInstance
+) -> None:
+    """Two runs at one instant did a recording twice: the first had recorded its download, and not yet its result."""
+    studio.add("10-17-25")
+    [request] = nightly(studio, instance)
+    job = studio.definitions.resolve_job_def(COMPRESSION_JOB)
+    first = instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
+    second = instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED)
+    claims = []
+    for asset in (RAW_AUDIO, COMPRESSED_AUDIO):
+        materialization = dg.AssetMaterialization(asset, partition="10-17-25")
+        event = dg.DagsterEvent(
+            DagsterEventType.ASSET_MATERIALIZATION.value, COMPRESSION_JOB,
+            event_specific_data=StepMaterializationData(materialization),
+        )  # fmt: skip
+        instance.report_dagster_event(event, first.run_id)
+        claims.append(list(claimed_before(instance, second.run_id, [COMPRESSED_AUDIO], ["10-17-25"])))
+    assert claims == [["10-17-25"], []]
 
 
 def test_a_recording_that_another_run_has_finished_stays_green(studio: Studio, instance: dg.DagsterInstance) -> None:
