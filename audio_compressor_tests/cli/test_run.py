@@ -43,6 +43,8 @@ def test_some_failed_is_1_and_all_failed_is_2(studio: Studio, tmp_path: Path) ->
     some_failed = audio_compressor("run", cwd=tmp_path)
     assert some_failed.code == 1
     assert "1 of 2 " in some_failed.out
+    only_the_bad_one = audio_compressor("run", cwd=tmp_path)
+    assert only_the_bad_one.code == 1  # what is done counts: one bad file among many is no outage
 
 
 def test_a_configuration_error_is_2_and_names_everything(

@@ -304,6 +304,18 @@ def test_outputs_of_an_earlier_deployment_are_adopted(studio: Studio, instance: 
     assert metadata["uri"] == (studio.output / "10-17-25_compressed.wav").as_uri()
 
 
+def test_an_output_of_a_recording_that_was_seen_before_is_not_adopted(
+    studio: Studio, instance: dg.DagsterInstance
+) -> None:
+    """It may be of an earlier state of the source: a run was killed after publishing, and the source was replaced."""
+    audio = studio.add("10-17-25")
+    assert len(nightly(studio, instance)) == 1
+    studio.output.mkdir()
+    (studio.output / "10-17-25_compressed.wav").write_bytes(audio.read_bytes()[:1000])
+    assert [keys(request) for request in nightly(studio, instance)] == [("10-17-25", "10-17-25")]
+    assert partition_states(instance) == {"10-17-25": "MISSING"}
+
+
 def test_the_sensor_waits_until_a_recording_has_settled(
     studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
