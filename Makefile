@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_WORKERS ?= auto
 
-.PHONY: demo dev test check format docs clean
+.PHONY: demo dev test check format bench docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo
@@ -24,6 +24,9 @@ check: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.night $(BENCH)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor.reference

@@ -44,6 +44,7 @@ setup(
         "pydantic-settings>=2.7",
         "python-dotenv>=1.0",  # the command reads the same .env that `dagster dev` reads
         "rich>=13.9",
+        "sqlalchemy>=2,<2.1",  # from 2.1 on, postgresql:// means a driver that dagster-postgres does not bring
         "tenacity>=9",
     ],
     extras_require={"demo": DEMO, "dev": DEVELOPMENT},

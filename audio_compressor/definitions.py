@@ -12,17 +12,28 @@ from audio_compressor.defs.resources import build_resources
 from audio_compressor.defs.schedules import build_nightly_schedule
 from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor, stranded_results_sensor
 from audio_compressor.settings import Settings, load_settings
+from audio_compressor.sftp.process import SourceConnections
 
 
-def build_definitions(settings: Settings, progress: Progress | None = None) -> dg.Definitions:
-    """Everything, for these settings. ``progress`` is told about recordings as they are processed."""
+def build_definitions(
+    settings: Settings, progress: Progress | None = None, connections: SourceConnections | None = None
+) -> dg.Definitions:
+    """Everything, for these settings.
+
+    ``progress`` is told about recordings as they are processed; ``connections`` gives each batch the one that it
+    downloads with.
+    """
     logging.getLogger("audio_compressor").setLevel(settings.log_level)
     return dg.Definitions(
         assets=[RECORDING_DIRECTORY_SPEC, build_recording_assets(settings.batch_size), processing_report],
         jobs=JOBS,
         schedules=[build_nightly_schedule(settings)],
         sensors=[new_recordings_sensor, processing_report_sensor, stranded_results_sensor],
-        resources={**build_resources(settings).by_name(), "progress": progress or Progress()},
+        resources={
+            **build_resources(settings).by_name(),
+            "progress": progress or Progress(),
+            "connections": connections or SourceConnections(),
+        },
         # A process for each step costs 8 s and gains nothing: a run has one step, which is parallel inside.
         executor=dg.in_process_executor,
     )

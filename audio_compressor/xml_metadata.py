@@ -24,6 +24,7 @@ MAX_PARSED_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_FIELDS = 100
 MAX_VALUE_CHARACTERS = 500
+MAX_CHARACTERS = 8_000  # of all fields together: this much is kept for every recording, for good
 MAX_NAME_CHARACTERS = 64
 
 _CHUNK_BYTES = 1 << 20
@@ -111,6 +112,7 @@ class _Flattener(ContentHandler):
         self._open = [_Open("")]
         self._too_deep = 0
         self._levels_beyond = 0
+        self._characters = 0
         self._too_many = 0
         self._too_long = 0
 
@@ -118,7 +120,7 @@ class _Flattener(ContentHandler):
         """What was left out of the fields, in words, or None when everything is there."""
         parts = []
         if self._too_many:
-            parts.append(f"fields after the first {MAX_FIELDS} ({self._too_many})")
+            parts.append(f"fields after the first {len(self.fields)} ({self._too_many})")
         if self._too_deep:
             parts.append(f"elements below level {MAX_DEPTH} ({self._too_deep})")
         if self._too_long:
@@ -154,10 +156,13 @@ class _Flattener(ContentHandler):
         value = " ".join(text.split())
         if not value:
             return
-        if len(self.fields) >= MAX_FIELDS:
+        value, shortened = _shortened(value)
+        characters = len(path) + len(value)
+        if len(self.fields) >= MAX_FIELDS or self._characters + characters > MAX_CHARACTERS:
             self._too_many += 1
             return
-        self.fields[path], shortened = _shortened(value)
+        self.fields[path] = value
+        self._characters += characters
         self._too_long += shortened
 
 

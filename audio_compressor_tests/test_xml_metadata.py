@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from audio_compressor.errors import StorageError
 from audio_compressor.xml_metadata import (
+    MAX_CHARACTERS,
     MAX_DEPTH,
     MAX_FIELDS,
     MAX_PARSED_BYTES,
@@ -185,6 +186,17 @@ def test_limits_say_what_was_left_out(path: Path) -> None:
     )
 
 
+def test_many_long_fields_do_not_fill_the_event_log(path: Path) -> None:
+    fields = "".join(f"<f>{'x' * MAX_VALUE_CHARACTERS}</f>" for _ in range(40))
+    metadata = read(path, f"<a>{fields}</a>")
+    kept_characters = sum(len(name) + len(value) for name, value in metadata.fields.items())
+    assert MAX_CHARACTERS - 2 * MAX_VALUE_CHARACTERS < kept_characters <= MAX_CHARACTERS
+    assert metadata.warning == (
+        f"Meta.xml is kept as it is, but its fields leave out fields after the first {len(metadata.fields)} "
+        f"({40 - len(metadata.fields)})."
+    )
+
+
 def test_what_is_just_within_the_limits_is_all_there(path: Path) -> None:
     content = "<d>" * MAX_DEPTH + "x" * MAX_VALUE_CHARACTERS + "</d>" * MAX_DEPTH
     metadata = read(path, content)
@@ -243,6 +255,8 @@ def test_any_tree_is_read_in_full(
 ) -> None:
     metadata = read(tmp_path_factory.getbasetemp() / "tree.xml", written(tree))
     expected = sorted(text for text in texts_in(tree) if text)
-    if len(expected) <= MAX_FIELDS:
-        assert metadata.warning is None
+    if metadata.warning is None:
         assert sorted(metadata.fields.values()) == expected
+    else:
+        kept_characters = sum(len(name) + len(value) for name, value in metadata.fields.items())
+        assert len(expected) > MAX_FIELDS or kept_characters > MAX_CHARACTERS // 2

@@ -9,7 +9,7 @@ from audio_compressor.audio.encode import Encoder, SourceLevels
 from audio_compressor.audio.ffmpeg import Ffmpeg
 from audio_compressor.audio.levels import Levels
 from audio_compressor.audio.mixdown import Mixdown, choose_mixdown, plain_mixdown
-from audio_compressor.audio.probe import Source, probe_source
+from audio_compressor.audio.probe import Source, expect_source, probe_source
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.audio.verify import verify_output
 from audio_compressor.errors import NotAudioError
@@ -111,10 +111,13 @@ def _compress(
     path: Path, destination: Path, profile: Profile, ffmpeg: Ffmpeg, children: ChildProcesses, time_limit: TimeLimit
 ) -> Compression:
     started = time.perf_counter()
-    source = probe_source(path, ffmpeg=ffmpeg, children=children, timeout_seconds=time_limit.base_seconds)
-    timeout_seconds = time_limit.seconds(source.size_bytes)
-    encoder = Encoder(source, destination, profile, ffmpeg, children, timeout_seconds)
-    measured, mixdown, gain_db, command = _encode(encoder)
+    source, timeout_seconds = expect_source(path), time_limit.seconds(path.stat().st_size)
+    encoder = Encoder(destination, profile, ffmpeg, children, timeout_seconds)
+    encoded = _encode(encoder, source) if source else None
+    if source is None or encoded is None or encoded.measured.stream != source.stream:
+        source = probe_source(path, ffmpeg=ffmpeg, children=children, timeout_seconds=time_limit.base_seconds)
+        encoded = _encode(encoder, source)
+    measured = encoded.measured
     duration_seconds = measured.duration_seconds(source.stream.sample_rate_hz)
     if duration_seconds < MIN_DURATION_SECONDS:
         raise NotAudioError(f"{path.name} lasts only {duration_seconds * 1000:.1f} ms; record or copy it again")
@@ -133,28 +136,35 @@ def _compress(
         bitrate_kbps=size_bytes * 8 / verified.duration_seconds / 1000,
         levels=verified.levels,
         source=_source_audio(source, measured, duration_seconds),
-        mixdown=_sentence(mixdown, gain_db),
-        gain_db=gain_db,
+        mixdown=_sentence(encoded.mixdown, encoded.gain_db),
+        gain_db=encoded.gain_db,
         ffmpeg_version=ffmpeg.version,
-        ffmpeg_command=command,
+        ffmpeg_command=encoded.command,
         waveform_png=verified.waveform_png,
         encoding_seconds=time.perf_counter() - started,
     )
 
 
-def _encode(encoder: Encoder) -> tuple[SourceLevels, Mixdown, float, str]:
+@dataclass(frozen=True)
+class _Encoded:
+    measured: SourceLevels
+    mixdown: Mixdown
+    gain_db: float
+    command: str
+
+
+def _encode(encoder: Encoder, source: Source) -> _Encoded:
     """Encode as if nothing were wrong, measuring; then again where the figures say that something is."""
-    stream, profile = encoder.source.stream, encoder.profile
-    plain = plain_mixdown(stream.channels, profile.channels)
-    measured, command = encoder.encode_and_measure(plain)
-    mixdown = choose_mixdown(measured.channels, measured.cancellation_db, profile.channels)
+    plain = plain_mixdown(source.stream.channels, encoder.profile.channels)
+    measured, command = encoder.encode_and_measure(source, plain)
+    mixdown = choose_mixdown(measured.channels, measured.cancellation_db, encoder.profile.channels)
     # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
-    may_be_hot = stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
-    gain_db = encoder.gain_to_full_scale(mixdown) if may_be_hot else 0.0
+    may_be_hot = source.stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
+    gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot else 0.0
     if mixdown.weights != plain.weights or gain_db:
-        logger.info("%s: encoding again, %s", encoder.source.path.name, _sentence(mixdown, gain_db))
-        command = encoder.encode(mixdown, gain_db)
-    return measured, mixdown, gain_db, command
+        logger.info("%s: encoding again, %s", source.path.name, _sentence(mixdown, gain_db))
+        command = encoder.encode(source, mixdown, gain_db)
+    return _Encoded(measured, mixdown, gain_db, command)
 
 
 def _sentence(mixdown: Mixdown, gain_db: float) -> str:

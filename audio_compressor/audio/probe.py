@@ -1,6 +1,7 @@
 """What is in a source file: codec, rate, channels, sample format, found by decoding its first sample.
 
 The wheel ships no ffprobe, and a header is a promise; FFmpeg's ashowinfo tells what really comes out of the decoder.
+The promise of an ordinary WAV header is believed until the first pass over the whole file, which tells the same.
 """
 
 import re
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, input_arguments, log_lines, tail
-from audio_compressor.audio.wav import inspect_wav
+from audio_compressor.audio.wav import WavHeader, inspect_wav
 from audio_compressor.errors import NotAudioError
 from audio_compressor.processes import ChildProcesses
 
@@ -47,6 +48,23 @@ class Source:
     repair: str | None
 
 
+def expect_source(path: Path) -> Source | None:
+    """What the header of an ordinary WAV file promises, or None for any other file.
+
+    It saves a start of FFmpeg, a fifth of the CPU time that a recording of 1 MB takes.
+
+    Raises:
+        NotAudioError: as `probe_source`.
+    """
+    size_bytes = _size(path)
+    header = _header_with_sound(path)
+    stream = _promised(header) if header else None
+    if header is None or stream is None:
+        return None
+    _require_plausible_rate(path, stream)
+    return Source(path, size_bytes, stream, input_arguments(path, header.input_options), header.repair)
+
+
 def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float) -> Source:
     """Look into a source file.
 
@@ -55,9 +73,7 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
         EncodingError: the time limit was reached.
     """
     size_bytes = _size(path)
-    header = inspect_wav(path)
-    if header is not None and header.actual_data_bytes == 0:
-        raise NotAudioError(f"{path.name} is a WAV file with a header but no sound; record or copy it again")
+    header = _header_with_sound(path)
     arguments = input_arguments(path, header.input_options if header else ())
     finished = ffmpeg.run(
         (*arguments, "-map", "0:a:0", "-af", FIRST_SAMPLE, "-f", "null", "-"),
@@ -73,12 +89,30 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
         )
     if any("misdetection possible" in text for _, text in log_lines(finished.stderr)):
         raise NotAudioError(f"{path.name} ({size_bytes} bytes) only looks like audio by chance; check what it is")
+    _require_plausible_rate(path, stream)
+    return Source(path, size_bytes, stream, arguments, header.repair if header else None)
+
+
+def _header_with_sound(path: Path) -> WavHeader | None:
+    header = inspect_wav(path)
+    if header is not None and header.actual_data_bytes == 0:
+        raise NotAudioError(f"{path.name} is a WAV file with a header but no sound; record or copy it again")
+    return header
+
+
+def _promised(header: WavHeader) -> Stream | None:
+    layout = None if header.has_speaker_mask else {1: "mono", 2: "stereo"}.get(header.channels)
+    if not header.is_16_bit_pcm or layout is None:
+        return None
+    return Stream("pcm_s16le", header.sample_rate_hz, header.channels, layout, "s16")
+
+
+def _require_plausible_rate(path: Path, stream: Stream) -> None:
     if stream.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
         raise NotAudioError(
             f"{path.name} says that it has {stream.sample_rate_hz:,} samples a second; no speech recorder writes fewer "
             f"than {MIN_SAMPLE_RATE_HZ:,}, so its header is wrong; record or copy it again"
         )
-    return Source(path, size_bytes, stream, arguments, header.repair if header else None)
 
 
 def parse_stream(stderr: str) -> Stream | None:

@@ -10,6 +10,7 @@ from audio_compressor.audio.ffmpeg import Ffmpeg, ending, input_arguments, probl
 from audio_compressor.audio.levels import Levels, parse_volumedetect
 from audio_compressor.audio.probe import FIRST_SAMPLE, Stream, parse_stream
 from audio_compressor.audio.profiles import Profile
+from audio_compressor.audio.wav import LARGE_PACKETS
 from audio_compressor.errors import VerificationError
 from audio_compressor.processes import ChildProcesses
 
@@ -49,7 +50,7 @@ def verify_output(
     )
     finished = ffmpeg.run(
         (
-            *input_arguments(path),
+            *input_arguments(path, LARGE_PACKETS if profile.audio_format == "wav" else ()),
             *("-filter_complex", graph, "-map", "[sound]", "-f", "null", "-"),
             *("-map", "[png]", "-frames:v", "1", "-c:v", "png", "-fflags", "+bitexact", "-f", "image2pipe", "pipe:1"),
         ),

@@ -26,6 +26,11 @@ _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _CLUSTER_BYTES = 64 * 1024
 # A header has a handful of chunks before the samples; a file with more is garbage that looks like chunks.
 _MAX_CHUNKS = 1000
+# FFmpeg's WAV reader makes packets of 4 kB, and each is handed from thread to thread: 115 MB to 16 kHz took 0.50 s of
+# CPU so, and 0.29 s in packets of 128 kB; to verify the output took 0.42 and 0.07 s. It looks into the first packets
+# for other codecs in disguise (DTS): into 32 by itself, and into as many bytes with one of these.
+LARGE_PACKETS = ("-max_size", "131072", "-max_probe_packets", "1")
+
 _RAW_FORMATS: Mapping[tuple[int, int], str] = {
     (_PCM, 8): "u8",
     (_PCM, 16): "s16le",
@@ -42,7 +47,7 @@ class WavHeader:
 
     ``declared_data_bytes`` is None when the header gives no size (a stream). ``repair`` is a sentence on what is wrong
     and how it is read, or None; ``input_options`` are FFmpeg's options to read it so. ``format_tag`` is the one of the
-    sub-format in WAVE_FORMAT_EXTENSIBLE.
+    sub-format in WAVE_FORMAT_EXTENSIBLE, where ``has_speaker_mask`` says that there is one.
     """
 
     container: WavContainer
@@ -54,13 +59,19 @@ class WavHeader:
     data_offset: int
     declared_data_bytes: int | None
     actual_data_bytes: int
+    has_speaker_mask: bool
     repair: str | None = None
     input_options: tuple[str, ...] = ()
+
+    @property
+    def is_16_bit_pcm(self) -> bool:
+        return self.format_tag == _PCM and self.bits == 16
 
 
 @dataclass(frozen=True)
 class _Format:
     tag: int
+    has_speaker_mask: bool
     channels: int
     sample_rate_hz: int
     bytes_per_second: int
@@ -148,13 +159,14 @@ def _parse_format(body: bytes) -> _Format | None:
     if len(body) < 16:
         return None
     tag, channels, sample_rate_hz, bytes_per_second, _, bits = struct.unpack("<HHIIHH", body[:16])
-    if tag == _EXTENSIBLE and len(body) >= 26:
+    is_extensible = tag == _EXTENSIBLE
+    if is_extensible and len(body) >= 26:
         tag = struct.unpack("<H", body[24:26])[0]
     if not channels or not sample_rate_hz:
         return None
     if tag in {_PCM, _FLOAT} and bits >= 8:  # this field is what careless writers get wrong
         bytes_per_second = sample_rate_hz * channels * ((bits + 7) // 8)
-    return _Format(tag, channels, sample_rate_hz, bytes_per_second, bits)
+    return _Format(tag, is_extensible, channels, sample_rate_hz, bytes_per_second, bits)
 
 
 def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_format: _Format, data: _Data) -> WavHeader:
@@ -162,9 +174,10 @@ def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_form
     declared = data.declared_bytes
     repair: str | None = None
     actual = present
-    options: tuple[str, ...] = ()
+    is_plain = container != "W64" and audio_format.tag in {_PCM, _FLOAT}
+    options: tuple[str, ...] = LARGE_PACKETS if is_plain else ()
     if declared is None or declared >= _REFUSED_BYTES:
-        options = () if declared is None else _read_everything(audio_format, data.offset)
+        options = options if declared is None else _read_everything(audio_format, data.offset)
         repair = "the header gives no length, as a stream's does; read to the end of the file"
     elif declared > present:
         repair = (
@@ -186,6 +199,7 @@ def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_form
         data.offset,
         declared,
         actual,
+        audio_format.has_speaker_mask,
         repair,
         options,
     )

@@ -13,7 +13,7 @@ from audio_compressor.audio.profiles import Profile
 from audio_compressor.intake.plan import SkipKind
 from audio_compressor.recording import Fingerprint
 from audio_compressor.retries import Retry
-from audio_compressor.sftp.connection import SftpEndpoint
+from audio_compressor.sftp.process import SftpProcess
 from audio_compressor.storage.base import Storage, Stored
 from audio_compressor.xml_metadata import MetadataFile
 
@@ -41,7 +41,7 @@ class SourceFiles:
 class Tools:
     """What a batch works with."""
 
-    endpoint: SftpEndpoint
+    connection: SftpProcess
     source: SourceFiles
     download_retry: Retry
     storage: Storage

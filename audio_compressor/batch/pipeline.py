@@ -44,7 +44,6 @@ from audio_compressor.errors import (
 )
 from audio_compressor.processes import INTERRUPTIBLE_SECONDS, ChildProcesses
 from audio_compressor.recording import Fingerprint, compressed_name, metadata_name, too_large
-from audio_compressor.sftp.connection import SftpConnection
 from audio_compressor.staging import Staging, open_staging
 from audio_compressor.storage.base import Stored
 from audio_compressor.xml_metadata import MetadataFile, read_metadata
@@ -110,7 +109,6 @@ class _Batch:
         self._observed = observed
         self._progress = progress
         self._children = ChildProcesses()
-        self._connection = SftpConnection(tools.endpoint)
         self._cancelled = cancel
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         # One recording for each encoder, and one that is being downloaded meanwhile.
@@ -139,7 +137,6 @@ class _Batch:
         """Release whatever a worker thread may be waiting for; nothing is, when the batch is done."""
         self._cancelled.set()
         self._children.kill_all()
-        self._connection.close()
         self._tools.storage.close()
         self._places.release()
 
@@ -195,7 +192,7 @@ class _Batch:
     def _download_audio(self, directory: str, staging: Path) -> Download:
         source = self._tools.source
         remote = join(source.path, directory, source.audio_filename)
-        entry = self._connection.stat(remote)
+        entry = self._tools.connection.stat(remote, cancel=self._cancelled)
         if not entry.is_file:
             raise NotAudioError(f"{directory}: {source.audio_filename} is a directory or a device, not an audio file")
         fingerprint = self._fingerprints[directory] = entry.fingerprint
@@ -208,13 +205,14 @@ class _Batch:
         self._staging.require_space(2 * fingerprint.size_bytes)
         self._progress.downloading(directory)
         started_at_seconds = time.monotonic()
-        sha256 = self._connection.download(
+        sha256 = self._tools.connection.download(
             remote,
             staging / source.audio_filename,
             expected=fingerprint,
+            cancel=self._cancelled,
             on_bytes=self._progress.downloaded,
         )
-        uri = self._connection.uri(remote)
+        uri = self._tools.connection.uri(remote)
         return Download(uri, fingerprint, sha256, time.monotonic() - started_at_seconds)
 
     def _require_settled(self, directory: str, fingerprint: Fingerprint) -> None:
@@ -230,14 +228,14 @@ class _Batch:
         source = self._tools.source
         remote = join(source.path, directory, source.metadata_filename)
         try:
-            entry = self._connection.stat(remote)
+            entry = self._tools.connection.stat(remote, cancel=self._cancelled)
         except RemoteFileMissingError:
             return RecordingMetadata(warning=f"the recording has no {source.metadata_filename}")
         if entry.size_bytes > MAX_METADATA_BYTES:
             size_mb = entry.size_bytes / 1e6
             return RecordingMetadata(warning=f"{source.metadata_filename} has {size_mb:,.1f} MB; too large, not copied")
         local = staging / source.metadata_filename
-        self._connection.download(remote, local, expected=entry.fingerprint)
+        self._tools.connection.download(remote, local, expected=entry.fingerprint, cancel=self._cancelled)
         file = read_metadata(local)
         return RecordingMetadata(file=file, warning=file.warning)
 

@@ -27,6 +27,8 @@ from audio_compressor.recording import Recording
 from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.reporting.results import Result
 
+_MOST_CHARACTERS = 2_000
+
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
@@ -200,7 +202,7 @@ def _compressed_audio(
     if compression.source.repair:
         metadata["source_repair"] = compression.source.repair
     if stored.fallback_reason:
-        metadata["fallback_reason"] = stored.fallback_reason
+        metadata["fallback_reason"] = _bounded(stored.fallback_reason)
     if stored.was_there:
         metadata["kept"] = "a file with this content was there already"
     return dg.AssetMaterialization(
@@ -227,7 +229,7 @@ def _recording_metadata(directory: str, found: RecordingMetadata, source: Upstre
     if found.stored:
         metadata |= {"storage_location": found.stored.location, "uri": found.stored.uri}
         if found.stored.fallback_reason:
-            metadata["fallback_reason"] = found.stored.fallback_reason
+            metadata["fallback_reason"] = _bounded(found.stored.fallback_reason)
     if found.warning:
         metadata["warning"] = found.warning
     return dg.AssetMaterialization(
@@ -253,7 +255,7 @@ def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
 
 
 def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
-    reason = outcome.reason or ""
+    reason = _bounded(outcome.reason or "")
     size = {"original_size_mb": _megabytes(outcome.fingerprint.size_bytes)} if outcome.fingerprint else {}
     if outcome.skip_kind:
         data_version = data_versions.of_skip(outcome.skip_kind, outcome.fingerprint)
@@ -277,6 +279,11 @@ def _versions(data_version: str, upstream: Upstream) -> Mapping[str, str]:
         INPUT_DATA_VERSION_TAG + name: upstream.data_version,
         INPUT_EVENT_TAG + name: str(upstream.event_log_position),
     }
+
+
+def _bounded(text: str) -> str:
+    """Texts of other programs and servers are kept with every recording; the whole one is in the run's log."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
 
 
 def _megabytes(size_bytes: int) -> float:

@@ -33,7 +33,7 @@ from audio_compressor.defs.names import (
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.intake.plan import History
-from audio_compressor.intake.ranges import keys_between
+from audio_compressor.intake.ranges import KeyOrder
 from audio_compressor.recording import Fingerprint
 
 # Not among them: NOT_STARTED. A daemon that crashes between creating a run and queueing it leaves one of these, and
@@ -91,31 +91,43 @@ def observed_fingerprints(instance: DagsterInstance, keys: Sequence[str] | None 
 def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mapping[str, str]:
     """The run that each recording is queued for or being processed by."""
     claimed: dict[str, str] = {}
-    for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
-        if COMPRESSED_AUDIO in _selection(run):
-            for key in _keys_of(run, keys_in_order):
-                claimed.setdefault(key, run.run_id)
+    order = KeyOrder(keys_in_order)
+    for run in _compressing(instance):
+        for key in _keys_of(run, order):
+            claimed.setdefault(key, run.run_id)
     return claimed
+
+
+def is_anything_in_flight(instance: DagsterInstance) -> bool:
+    return any(True for _ in _compressing(instance))
+
+
+def _compressing(instance: DagsterInstance) -> Iterator[DagsterRun]:
+    runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
+    return (run for run in runs if COMPRESSED_AUDIO in _selection(run))
 
 
 def claimed_before(
     instance: DagsterInstance, run_id: str, selected: Collection[dg.AssetKey], keys_in_order: Sequence[str]
 ) -> Mapping[str, str]:
-    """The recordings of which an earlier, unfinished run still has to make everything that is selected.
+    """Those of its own recordings of which an earlier, unfinished run still has to make everything that is selected.
 
     Of two runs that want one recording, the one that was created first does it; the order of the run storage decides,
     so both come to the same answer.
     """
     claimed: dict[str, str] = {}
+    order = KeyOrder(keys_in_order)
     records = instance.get_run_records(RunsFilter(statuses=UNFINISHED))
-    ours = next((record.storage_id for record in records if record.dagster_run.run_id == run_id), None)
+    ours = next((record for record in records if record.dagster_run.run_id == run_id), None)
+    wanted = set(_keys_of(ours.dagster_run, order)) if ours else set()
     for record in records:
         run = record.dagster_run
-        if ours is not None and record.storage_id < ours and _selection(run) >= set(selected):
-            finished = _finished_by(instance, run)
-            for key in _keys_of(run, keys_in_order):
-                if key not in finished:
-                    claimed.setdefault(key, run.run_id)
+        if ours is None or record.storage_id >= ours.storage_id or not _selection(run) >= set(selected):
+            continue
+        # What a run has finished is asked only of those that want the same: hundreds may be queued.
+        if common := wanted.intersection(_keys_of(run, order)):
+            for key in common - _finished_by(instance, run):
+                claimed.setdefault(key, run.run_id)
     return claimed
 
 
@@ -232,12 +244,12 @@ def _selection(run: DagsterRun) -> set[dg.AssetKey]:
     return set(RECORDING_PRODUCTS) if run.job_name == COMPRESSION_JOB else set()
 
 
-def _keys_of(run: DagsterRun, keys_in_order: Sequence[str]) -> Sequence[str]:
+def _keys_of(run: DagsterRun, order: KeyOrder) -> Sequence[str]:
     tags = run.tags
     if PARTITION_TAG in tags:
         return (tags[PARTITION_TAG],)
     if RANGE_START_TAG in tags:
-        return keys_between(keys_in_order, tags[RANGE_START_TAG], tags[RANGE_END_TAG])
+        return order.between(tags[RANGE_START_TAG], tags[RANGE_END_TAG])
     return ()
 
 

@@ -2,22 +2,30 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterInstance
 from sqlalchemy.exc import IntegrityError
 
+from audio_compressor.defs.bulk_events import report_events
 from audio_compressor.defs.events import adoption_materialized, directory_observed, skip_observed
 from audio_compressor.defs.history import end_dead_runs, event_log_position, known_keys, read_history
 from audio_compressor.defs.looks import read_looks, write_looks
-from audio_compressor.defs.names import COMPRESSION_JOB, RANGE_END_TAG, RANGE_START_TAG
+from audio_compressor.defs.names import (
+    COMPRESSION_JOB,
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    REQUESTED_TAG,
+)
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.resources import Resources
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.intake.adoption import Adoption, find_adoptable
-from audio_compressor.intake.plan import History, Outstanding, Plan, make_plan
+from audio_compressor.intake.listing import look_into_all
+from audio_compressor.intake.plan import History, Outstanding, Plan, make_plan, quiet_directories
 from audio_compressor.intake.ranges import KeyRange, contiguous_ranges
 from audio_compressor.recording import chronological
 from audio_compressor.retries import Retry
@@ -27,9 +35,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Survey:
-    """A plan, which part of it is to be processed now, and what to record beforehand."""
+    """A plan, which part of it is to be processed now, and what to record beforehand.
+
+    ``looked_at_seconds`` is when the look began (seconds since the epoch).
+    """
 
     plan: Plan
+    looked_at_seconds: float
     to_process: tuple[Outstanding, ...]
     adopted: tuple[Adoption, ...]
     new_keys: tuple[str, ...]
@@ -40,8 +52,7 @@ class Survey:
         """Add the new keys in one call, then report the events."""
         if self.new_keys:
             add_partitions(instance, self.new_keys)
-        for event in self.events:
-            instance.report_runless_asset_event(event)
+        report_events(instance, self.events)
 
     def ranges(self, batch_size: int) -> list[KeyRange]:
         return contiguous_ranges(self.keys_in_order, {item.directory for item in self.to_process}, batch_size)
@@ -60,16 +71,18 @@ class Surveyor:
         Raises:
             AudioCompressorError: the source cannot be listed; that is never taken for an empty one.
         """
-        return self._plan(self.resources.running.retry())[0]
+        return self._plan(self.resources.running.retry()).plan
 
-    def everything_outstanding(self, retry: Retry) -> Survey:
-        """What the night has to do.
+    def everything_outstanding(self, retry: Retry, most_fresh: int | None = None) -> Survey:
+        """What the night has to do; of what is new or changed ``most_fresh``, if given: the sensor goes on with it.
 
         Raises:
             AudioCompressorError: the source cannot be listed; that is never taken for an empty one.
         """
-        plan, history = self._look(retry)
-        return self._survey(plan, history, plan.outstanding)
+        look = self._look(retry)
+        left_out = {item.directory for item in look.plan.fresh[most_fresh:]} if most_fresh is not None else ()
+        selected = tuple(item for item in look.plan.outstanding if item.directory not in left_out)
+        return self._survey(look, selected, most_fresh)
 
     def fresh(self, retry: Retry, most: int) -> Survey:
         """What is new or changed since it was last observed, ``most`` at a time: the rest is found at the next look.
@@ -77,36 +90,50 @@ class Surveyor:
         Raises:
             AudioCompressorError: the source cannot be listed; that is never taken for an empty one.
         """
-        plan, history = self._look(retry)
-        return self._survey(plan, history, plan.fresh[:most])
+        look = self._look(retry, passing_over=True)
+        return self._survey(look, look.plan.fresh[:most], most)
 
-    def _look(self, retry: Retry) -> tuple[Plan, History]:
+    def _look(self, retry: Retry, *, passing_over: bool = False) -> "_Look":
         end_dead_runs(self.instance)
-        plan, history = self._plan(retry)
-        write_looks(self.instance, plan.looks)
-        return plan, history
+        look = self._plan(retry, passing_over=passing_over)
+        write_looks(self.instance, look.plan.looks)
+        return look
 
-    def _plan(self, retry: Retry) -> tuple[Plan, History]:
-        listing = self.resources.sftp.list_source(retry)
-        history = read_history(self.instance)
+    def _plan(self, retry: Retry, *, passing_over: bool = False) -> "_Look":
+        began_at_seconds = time.time()
         rules = self.resources.intake_rules()
         looks = read_looks(self.instance)
-        return make_plan(listing, history, rules, looks=looks, now_seconds=time.time()), history
+        read: list[History] = []
 
-    def _survey(self, plan: Plan, history: History, selected: tuple[Outstanding, ...]) -> Survey:
+        def quiet(directories: Mapping[str, int]) -> Collection[str]:
+            read.append(read_history(self.instance))
+            return quiet_directories(directories, read[-1], rules, looks, began_at_seconds)
+
+        listing = self.resources.sftp.list_source(retry, quiet if passing_over else look_into_all)
+        # After the names are known: what was finished before is done, and not found in storage and adopted.
+        history = read[-1] if read else read_history(self.instance)
+        plan = make_plan(listing, history, rules, looks=looks, now_seconds=time.time())
+        return _Look(began_at_seconds, plan, history)
+
+    def _survey(self, look: "_Look", selected: tuple[Outstanding, ...], most_events: int | None) -> Survey:
+        plan, history = look.plan, look.history
         adopted, adoptions = self._adopt(selected, history)
         adopted_directories = {item.recording.directory for item in adopted}
+        observations = [directory_observed(item.recording) for item in selected if item.is_fresh]
         news = [skip for skip in plan.skips if skip.is_news]
+        if most_events is not None:
+            news = news[: most_events - len(observations)]
         wanted = {item.directory for item in selected} | {skip.directory for skip in news}
         new_keys = tuple(sorted(wanted - set(history.known), key=chronological))
         return Survey(
             plan=plan,
+            looked_at_seconds=look.began_at_seconds,
             to_process=tuple(item for item in selected if item.directory not in adopted_directories),
             adopted=adopted,
             new_keys=new_keys,
             keys_in_order=(*history.known, *new_keys),
             events=(
-                *(directory_observed(item.recording) for item in selected if item.is_fresh),
+                *observations,
                 *adoptions,
                 *(skip_observed(skip) for skip in news),
             ),
@@ -116,13 +143,16 @@ class Surveyor:
         self, selected: tuple[Outstanding, ...], history: History
     ) -> tuple[tuple[Adoption, ...], tuple[dg.AssetMaterialization, ...]]:
         unknown = [
-            item for item in selected if item.directory not in history.observed.keys() | history.successes.keys()
+            item
+            for item in selected
+            if item.directory not in history.observed and item.directory not in history.successes
         ]
         if not unknown or not self.resources.running.skip_processed:
             return (), ()
         try:
             with self.resources.open_storage() as storage:
-                adopted = tuple(find_adoptable(unknown, storage, self.resources.audio.profile().extension))
+                extension = self.resources.audio.profile().extension
+                adopted = tuple(find_adoptable(unknown, storage, extension, results=len(history.successes)))
                 position = event_log_position(self.instance)
                 return adopted, tuple(
                     adoption_materialized(item, storage.location, storage.uri(item.name), position) for item in adopted
@@ -132,6 +162,15 @@ class Surveyor:
             # content the file that is there is kept.
             log.warning("The destination cannot be looked at, so nothing is adopted: %s", error)
             return (), ()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was there to see, and what was known; ``began_at_seconds`` is since the epoch."""
+
+    began_at_seconds: float
+    plan: Plan
+    history: History
 
 
 def add_partitions(instance: DagsterInstance, keys: Sequence[str]) -> None:
@@ -145,9 +184,15 @@ def add_partitions(instance: DagsterInstance, keys: Sequence[str]) -> None:
 
 
 def range_tags(keys: KeyRange) -> dict[str, str]:
-    """One run for one key or for one contiguous range."""
+    """One run for one key or for one contiguous range.
+
+    For each run of a range, Dagster's daemon reads all keys eight times (100,000: 2 s); for a single key it reads none.
+    """
+    if keys.first == keys.last:
+        return {PARTITION_TAG: keys.first}
     return {RANGE_START_TAG: keys.first, RANGE_END_TAG: keys.last}
 
 
-def run_request(keys: KeyRange, run_key: str) -> dg.RunRequest:
-    return dg.RunRequest(run_key=run_key, job_name=COMPRESSION_JOB, tags=range_tags(keys))
+def run_request(keys: KeyRange, run_key: str, looked_at_seconds: float) -> dg.RunRequest:
+    tags = {**range_tags(keys), REQUESTED_TAG: str(looked_at_seconds)}
+    return dg.RunRequest(run_key=run_key, job_name=COMPRESSION_JOB, tags=tags)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import dagster as dg
@@ -10,14 +11,16 @@ from dagster_shared.error import SerializableErrorInfo
 
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
+from audio_compressor.defs.databases import kept_open
 from audio_compressor.defs.history import process_tag
 from audio_compressor.defs.intake import Survey, Surveyor, range_tags
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB, REQUESTED_TAG
 from audio_compressor.defs.report_history import last_cursor, newest_result
-from audio_compressor.defs.resources import build_resources
+from audio_compressor.defs.resources import Resources, build_resources
 from audio_compressor.intake.plan import Plan
 from audio_compressor.intake.ranges import KeyRange
 from audio_compressor.settings import Settings
+from audio_compressor.sftp.process import SharedConnection
 
 # The outcomes are shown by the caller; Dagster's own console log would say everything twice.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -67,15 +70,24 @@ def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -
     Raises:
         AudioCompressorError: the source cannot be listed.
     """
-    collector = _Collector(watcher)
-    definitions = build_definitions(settings, collector)
     resources = build_resources(settings)
+    with kept_open(instance), closing(SharedConnection(resources.sftp.endpoint())) as connection:
+        return _run_night(settings, resources, connection, instance, watcher)
+
+
+def _run_night(
+    settings: Settings, resources: Resources, connection: SharedConnection, instance: DagsterInstance, watcher: Watcher
+) -> Night:
+    collector = _Collector(watcher)
+    definitions = build_definitions(settings, collector, connection)
     looked_at_seconds = time.time()
     survey = Surveyor(instance, resources).everything_outstanding(resources.running.retry())
+    ranges = survey.ranges(settings.batch_size)
+    if ranges:
+        connection.start()
     survey.record(instance)
     watcher.surveyed(survey)
 
-    ranges = survey.ranges(settings.batch_size)
     job = definitions.resolve_job_def(COMPRESSION_JOB)
     for keys in ranges:
         result = _execute(job, instance, {**range_tags(keys), REQUESTED_TAG: str(looked_at_seconds)})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 CURSOR_KEY = "event_log_cursor"
 TABLE_KEY = "table_sha256"
-_PAGE = 1000
+_PAGE = 500
 # On PostgreSQL, an event with a lower id may appear after one with a higher id: ids are given before transactions end.
 # So this many ids are read once more; to read a result twice changes nothing.
 _OVERLAP = 1000
@@ -70,13 +71,15 @@ def _read_news(instance: DagsterInstance, cursor: int) -> News:
     # Before the two queries: what is recorded meanwhile may be missed by one of them, and is read the next time.
     position = newest_result(instance)
     after = max(cursor - _OVERLAP, 0)
-    records = [
-        record
+    # Of each record only its result is kept: with their pictures, 100,000 took 1.8 GB.
+    found = [
+        (record.storage_id, result)
         for fetch in (instance.fetch_materializations, instance.fetch_observations)
         for record in _pages(fetch, after)
+        if (result := _result(record)) is not None
     ]
-    records.sort(key=lambda record: record.storage_id)
-    return News([result for record in records if (result := _result(record)) is not None], max(position, cursor))
+    found.sort(key=itemgetter(0))
+    return News([result for _, result in found], max(position, cursor))
 
 
 def _pages(fetch: Callable[..., EventRecordsResult], after_storage_id: int) -> Iterator[EventLogRecord]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.batch.model import SourceFiles, Tools
-from audio_compressor.intake.listing import Listing, list_source
+from audio_compressor.intake.listing import Listing, PassOver, list_source, look_into_all
 from audio_compressor.intake.plan import Rules
 from audio_compressor.retries import Retry
 from audio_compressor.settings import (
@@ -28,6 +28,7 @@ from audio_compressor.settings import (
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.sftp.endpoint import Timeouts
+from audio_compressor.sftp.process import SftpProcess
 from audio_compressor.storage import build_storage
 from audio_compressor.storage.base import Storage
 from audio_compressor.storage.fallback import FallbackStorage
@@ -51,12 +52,14 @@ class SftpResource(dg.ConfigurableResource, SourceSettings, SftpSettings):  # ty
             settle_seconds=self.settle_seconds,
         )
 
-    def list_source(self, retry: Retry) -> Listing:
+    def list_source(self, retry: Retry, pass_over: PassOver = look_into_all) -> Listing:
         """List the recordings; a connection that breaks is made again."""
         endpoint = replace(self.endpoint(), timeouts=_LISTING_TIMEOUTS)
         with SftpConnection(endpoint) as connection:
             return retry.call(
-                lambda: list_source(connection, self.sftp_remote_path, self.dir_pattern, self.audio_filename),
+                lambda: list_source(
+                    connection, self.sftp_remote_path, self.dir_pattern, self.audio_filename, pass_over
+                ),
                 what=f"listing {self.sftp_host}:{self.sftp_remote_path}",
             )
 
@@ -110,9 +113,9 @@ class Resources:
     def intake_rules(self) -> Rules:
         return Rules(self.sftp.settle_seconds, self.sftp.max_file_size_bytes, self.running.skip_processed)
 
-    def batch_tools(self, storage: Storage) -> Tools:
+    def batch_tools(self, connection: SftpProcess, storage: Storage) -> Tools:
         return Tools(
-            endpoint=self.sftp.endpoint(),
+            connection=connection,
             source=self.sftp.source_files(),
             download_retry=self.running.retry(),
             storage=storage,

@@ -11,6 +11,8 @@ from audio_compressor.settings import RunningSettings
 
 # One, because an evaluation has 60 s; the instance tries a failed one again (max_tick_retries in dagster.yaml).
 _LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
+# Each is an event of 7 ms. What failed before or changed earlier is recorded already, so there may be any number of it.
+MOST_FRESH = 2_000
 
 
 def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefinition:
@@ -30,11 +32,11 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
         running: RunningResource,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
-        survey = surveyor.everything_outstanding(_LISTING_RETRY)
+        survey = surveyor.everything_outstanding(_LISTING_RETRY, MOST_FRESH)
         survey.record(context.instance)
         night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
         requests = [
-            run_request(keys, run_key=f"{night} {keys.first}...{keys.last}")
+            run_request(keys, f"{night} {keys.first}...{keys.last}", survey.looked_at_seconds)
             for keys in survey.ranges(running.batch_size)
         ]
         if requests:

@@ -5,7 +5,7 @@ import time
 
 import dagster as dg
 
-from audio_compressor.defs.history import UNFINISHED, in_flight, known_keys
+from audio_compressor.defs.history import UNFINISHED, is_anything_in_flight
 from audio_compressor.defs.intake import Surveyor, run_request
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.partitions import RECORDINGS
@@ -19,7 +19,8 @@ from audio_compressor.retries import Retry
 INTERVAL_SECONDS = 30
 # A destination that is away for an hour costs four short runs.
 RELOCATION_INTERVAL_SECONDS = 900
-# An evaluation has 60 s; what is over is found again at the next tick.
+# An evaluation has 60 s, and then the daemon takes 7 ms for each event that it stores. What is over is found again at
+# the next tick.
 MOST_PER_TICK = 500
 _LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 
@@ -51,7 +52,7 @@ def new_recordings_sensor(
     explanation = explain(survey.plan)
     fingerprints = {item.directory: item.recording.fingerprint for item in survey.to_process}
     requests = [
-        run_request(keys, run_key=f"{keys.first}...{keys.last} {fingerprints[keys.last]}")
+        run_request(keys, f"{keys.first}...{keys.last} {fingerprints[keys.last]}", survey.looked_at_seconds)
         for keys in survey.ranges(running.batch_size)
     ]
     if requests:
@@ -94,7 +95,7 @@ def stranded_results_sensor(
     description="Requests a new processing report once the recordings in work are finished.",
 )
 def processing_report_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    if in_flight(context.instance, known_keys(context.instance)):
+    if is_anything_in_flight(context.instance):
         return dg.SensorResult(skip_reason="Recordings are in work; the report follows when they are finished.")
     newest = newest_result(context.instance)
     if newest <= last_cursor(context.instance):

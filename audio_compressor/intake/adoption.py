@@ -7,8 +7,9 @@ from audio_compressor.intake.plan import Outstanding
 from audio_compressor.recording import Recording, compressed_name
 from audio_compressor.storage.base import Storage, StoredFile
 
-# One look-up costs a round trip, a listing costs one for each hundred files: beyond this many, list.
-_LOOKUPS_AT_MOST = 20
+# One look-up costs a round trip, a listing costs one for each hundred files, of which a result has two.
+_LOOKUPS_AT_LEAST = 20
+_RESULTS_PER_ROUND_TRIP = 50
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,19 @@ class Adoption:
     output: StoredFile
 
 
-def find_adoptable(outstanding: Iterable[Outstanding], storage: Storage, extension: str) -> list[Adoption]:
+def find_adoptable(
+    outstanding: Iterable[Outstanding], storage: Storage, extension: str, *, results: int
+) -> list[Adoption]:
     """The recordings whose output is in storage, not empty, and not older than its source.
+
+    ``results`` is how many are known to be there; it decides only what is cheaper, to look each up or to list them all.
 
     Meant for recordings that the history has never observed. Once it has, an output may be of another state of the
     source than the one that is there now, and of other settings; making it again is cheap, and equal content is kept.
     """
     outstanding = list(outstanding)
     candidates = {item.directory: compressed_name(item.directory, extension) for item in outstanding}
-    found = _find(storage, candidates.values())
+    found = _find(storage, candidates.values(), max(_LOOKUPS_AT_LEAST, results // _RESULTS_PER_ROUND_TRIP))
     recordings = {item.directory: item.recording for item in outstanding}
     return [
         Adoption(recordings[directory], name, found[name])
@@ -37,11 +42,11 @@ def find_adoptable(outstanding: Iterable[Outstanding], storage: Storage, extensi
     ]
 
 
-def _find(storage: Storage, names: Iterable[str]) -> Mapping[str, StoredFile]:
+def _find(storage: Storage, names: Iterable[str], lookups_at_most: int) -> Mapping[str, StoredFile]:
     names = list(names)
     if not names:
         return {}
-    if len(names) > _LOOKUPS_AT_MOST:
+    if len(names) > lookups_at_most:
         return storage.entries()
     found = ((name, storage.find(name)) for name in names)
     return {name: file for name, file in found if file is not None}

@@ -6,7 +6,7 @@ Its readers fetch it over SFTP, so the form is fixed: names, order and null for 
 import json
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,10 @@ MANIFEST_NAME = "manifest.json"
 # 100,000 entries take 25 MB.
 MAX_CHARACTERS = 100_000_000
 
+_ENTRY = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",\n      ", ": "))
+_END = "\n}"
+_ROWS_AT_ONCE = 5_000
+
 _STORAGE_LOCATIONS = ("local", "sftp", "s3")
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
@@ -31,14 +35,35 @@ _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 60
 
 def build_manifest(frame: pd.DataFrame) -> dict[str, Any]:
     """The table as a manifest. Figures have one decimal, three below 1, and are 0 only for what is empty."""
+    return {**_totals(frame), "directories": list(_entries(frame))}
+
+
+def manifest_json(frame: pd.DataFrame) -> str:
+    """The manifest as UTF-8 JSON text, indented by two.
+
+    Entry by entry: json's own indentation is written in Python, which took 1.7 s of the 4.9 s of a report of 100,000.
+    """
+    text = json.dumps({**_totals(frame), "directories": []}, indent=2, ensure_ascii=False, allow_nan=False)
+    entries = ",\n".join(f"    {{\n      {_ENTRY.encode(entry)[1:-1]}\n    }}" for entry in _entries(frame))
+    if entries:
+        text = f"{text.removesuffix('[]' + _END)}[\n{entries}\n  ]{_END}"
+    return text + "\n"
+
+
+def _totals(frame: pd.DataFrame) -> dict[str, Any]:
     sums = totals(frame)
     return {
         "last_run": None if sums.last_run is None else _timestamp(sums.last_run),
         "total_processed": sums.total_processed,
         "total_failed": sums.total_failed,
         "total_space_saved_gb": rounded(sums.total_space_saved_gb),
-        "directories": [
-            {
+    }
+
+
+def _entries(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    for start in range(0, len(frame), _ROWS_AT_ONCE):
+        for row in results_of(frame.iloc[start : start + _ROWS_AT_ONCE]):
+            yield {
                 "directory": row.directory,
                 "processed_at": _timestamp(row.processed_at),
                 "original_size_mb": _figure(row.original_size_mb),
@@ -47,14 +72,6 @@ def build_manifest(frame: pd.DataFrame) -> dict[str, Any]:
                 "status": row.status,
                 "storage_location": row.storage_location,
             }
-            for row in results_of(frame)
-        ],
-    }
-
-
-def manifest_json(frame: pd.DataFrame) -> str:
-    """The manifest as indented UTF-8 JSON text."""
-    return json.dumps(build_manifest(frame), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def parse_manifest(text: str) -> list[Result]:

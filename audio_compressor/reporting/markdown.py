@@ -21,6 +21,9 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BARE_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _WORD_JOINER = "\u2060"
 
+# Of a reason; the whole one is in the CSV file. The table is kept with every report.
+_MOST_CHARACTERS = 300
+
 _HEADINGS = (
     ("Directory", ":--"),
     ("Outcome", ":--"),
@@ -52,7 +55,7 @@ def markdown_table(frame: pd.DataFrame, limit: int = 50) -> str:
                 duration(row.duration_seconds),
                 escape_cell(row.storage_location or UNKNOWN),
                 f"{row.processed_at:%Y-%m-%d %H:%M}",
-                escape_cell(row.reason or ""),
+                escape_cell(_shortened(row.reason or "")),
             )
         )
         for row in results_of(recent)
@@ -67,6 +70,10 @@ def escape_cell(text: str) -> str:
     visible = "".join(" " if unicodedata.category(character) in _BLANKED else character for character in text)
     line = _BARE_ADDRESS.sub(_WORD_JOINER, " ".join(visible.split()))
     return "".join(_ENTITIES.get(character, character) for character in _MARKUP.sub(r"\\\1", line))
+
+
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= _MOST_CHARACTERS else f"{reason[: _MOST_CHARACTERS - 1]}…"
 
 
 # Control characters, direction overrides and other invisible ones, lone surrogates, line and paragraph separators.

@@ -13,6 +13,7 @@ import pytest
 
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
+from audio_compressor.sftp.process import SourceConnections
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.wav_files import (
@@ -34,8 +35,9 @@ def process(
     wanted: Collection[Product] = tuple(Product),
     progress: Progress | None = None,
 ) -> dict[str, Outcome]:
-    with studio.resources.open_storage() as storage:
-        tools = studio.resources.batch_tools(storage)
+    endpoint = studio.resources.sftp.endpoint()
+    with studio.resources.open_storage() as storage, SourceConnections().open(endpoint) as connection:
+        tools = studio.resources.batch_tools(connection, storage)
         outcomes = list(process_batch(directories, wanted, tools, run_id="run", progress=progress))
     assert sorted(outcome.directory for outcome in outcomes) == sorted(directories)
     assert studio.leftovers() == []
@@ -309,8 +311,9 @@ def test_an_interrupted_batch_leaves_nothing_behind(studio: Studio) -> None:
     for directory in (GOOD, BAD):
         studio.add(directory)
     studio.server.faults.stall_reads.set()
-    with studio.resources.open_storage() as storage:
-        tools = studio.resources.batch_tools(storage)
+    endpoint = studio.resources.sftp.endpoint()
+    with studio.resources.open_storage() as storage, SourceConnections().open(endpoint) as connection:
+        tools = studio.resources.batch_tools(connection, storage)
         batch = process_batch([GOOD, BAD], tuple(Product), tools, run_id="run")
         interrupted = threading.Thread(target=_interrupt_when, args=[studio.server.faults.reading])
         interrupted.start()

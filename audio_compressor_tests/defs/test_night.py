@@ -77,7 +77,13 @@ def execute(studio: Studio, instance: dg.DagsterInstance, requests: Sequence[dg.
 
 
 def keys(request: dg.RunRequest) -> tuple[str, str]:
-    return request.tags["dagster/asset_partition_range_start"], request.tags["dagster/asset_partition_range_end"]
+    """The first and the last key of a run; a single one is both."""
+    tags, both = request.tags, request.tags.get("dagster/partition")
+    return (
+        (both, both)
+        if both
+        else (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
+    )
 
 
 def test_two_bad_recordings_among_ten(studio: Studio, instance: dg.DagsterInstance) -> None:

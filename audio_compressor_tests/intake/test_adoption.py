@@ -36,7 +36,7 @@ def test_every_second_one_is_there(storage: LocalStorage, how_many: int) -> None
     candidates = [outstanding(f"r{number:02}") for number in range(how_many)]
     for item in candidates[::2]:
         put(storage, f"{item.directory}_compressed.wav")
-    assert find_adoptable(candidates, storage, "wav") == [
+    assert find_adoptable(candidates, storage, "wav", results=0) == [
         Adoption(item.recording, f"{item.directory}_compressed.wav", StoredFile(10, RECORDED_AT + 3600))
         for item in candidates[::2]
     ]
@@ -44,7 +44,7 @@ def test_every_second_one_is_there(storage: LocalStorage, how_many: int) -> None
 
 def test_candidates_may_come_from_a_generator(storage: LocalStorage) -> None:
     put(storage, "a_compressed.wav")
-    (adoption,) = find_adoptable((outstanding(name) for name in ["a", "b"]), storage, "wav")
+    (adoption,) = find_adoptable((outstanding(name) for name in ["a", "b"]), storage, "wav", results=0)
     assert adoption.recording.directory == "a"
 
 
@@ -53,7 +53,7 @@ def test_an_output_older_than_its_source_was_made_from_another(
     storage: LocalStorage, seconds_after: int, is_adopted: bool
 ) -> None:
     put(storage, "a_compressed.wav", modified_at_seconds=RECORDED_AT + seconds_after)
-    assert bool(find_adoptable([outstanding("a")], storage, "wav")) == is_adopted
+    assert bool(find_adoptable([outstanding("a")], storage, "wav", results=0)) == is_adopted
 
 
 @pytest.mark.parametrize("others", [0, 30])
@@ -70,17 +70,25 @@ def test_an_output_older_than_its_source_was_made_from_another(
 def test_other_files_are_not_adopted(storage: LocalStorage, name: str, others: int) -> None:
     put(storage, name)
     candidates = [outstanding("a"), *(outstanding(f"r{number}") for number in range(others))]
-    assert find_adoptable(candidates, storage, "wav") == []
+    assert find_adoptable(candidates, storage, "wav", results=0) == []
 
 
 def test_an_empty_file_or_a_directory_is_not_adopted(storage: LocalStorage) -> None:
     put(storage, "a_compressed.wav", size_bytes=0)
     (storage.directory / "b_compressed.wav").mkdir()
-    assert find_adoptable([outstanding("a"), outstanding("b")], storage, "wav") == []
+    assert find_adoptable([outstanding("a"), outstanding("b")], storage, "wav", results=0) == []
 
 
 @pytest.mark.parametrize("how_many", [0, 1, 60])
 def test_a_destination_that_is_not_there_yet_holds_nothing(storage: LocalStorage, how_many: int) -> None:
     candidates = [outstanding(f"r{number}") for number in range(how_many)]
-    assert find_adoptable(candidates, storage, "wav") == []
+    assert find_adoptable(candidates, storage, "wav", results=0) == []
     assert not storage.directory.exists()
+
+
+@pytest.mark.parametrize("results", [0, 100_000])
+def test_how_many_results_there_are_decides_only_how_they_are_found(storage: LocalStorage, results: int) -> None:
+    candidates = [outstanding(f"r{number:02}") for number in range(30)]
+    put(storage, "r07_compressed.wav")
+    [found] = find_adoptable(candidates, storage, "wav", results=results)
+    assert found.recording.directory == "r07"

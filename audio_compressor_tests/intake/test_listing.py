@@ -1,7 +1,7 @@
 """Listing a real SFTP server, and what a listing is when something on it is not as it should be."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +118,21 @@ def test_recordings_in_their_order_with_their_fingerprints(any_server: ServerUnd
 
 def test_an_empty_source_is_an_empty_listing(sftp_endpoint: SftpEndpoint) -> None:
     assert listed(sftp_endpoint) == Listing((), ())
+
+
+def test_what_is_passed_over_is_named_and_not_looked_into(sftp_root: Path, sftp_endpoint: SftpEndpoint) -> None:
+    for name in ("10-17-25", "10-18-25", "10-19-25"):
+        record(sftp_root, name)
+    os.utime(sftp_root / "10-18-25", (MODIFIED_AT_SECONDS, MODIFIED_AT_SECONDS))
+
+    def old(modified_at_seconds: Mapping[str, int]) -> list[str]:
+        assert sorted(modified_at_seconds) == ["10-17-25", "10-18-25", "10-19-25"]
+        return [name for name, seconds in modified_at_seconds.items() if seconds == MODIFIED_AT_SECONDS]
+
+    with SftpConnection(sftp_endpoint) as connection:
+        found = list_source(connection, "/", DOCUMENT_DIR_PATTERN, AUDIO, old)
+    assert found.passed_over == {"10-18-25"}
+    assert [item.directory for item in found.directories] == ["10-17-25", "10-19-25"]
 
 
 def test_what_is_no_recording_is_told_with_its_reason(sftp_root: Path, sftp_endpoint: SftpEndpoint) -> None:

@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_compressor.intake.listing import Ignored, Listing, SourceDirectory
-from audio_compressor.intake.plan import History, Outstanding, Plan, Reasoned, Rules, Skip, SkipKind, Success, make_plan
+from audio_compressor.intake.plan import (
+    QUIET_SECONDS,
+    History,
+    Outstanding,
+    Plan,
+    Reasoned,
+    Rules,
+    Skip,
+    SkipKind,
+    Success,
+    make_plan,
+    quiet_directories,
+)
 from audio_compressor.intake.settling import Look
 from audio_compressor.recording import Fingerprint
 from audio_compressor_tests.intake import strategies
@@ -193,3 +205,46 @@ def test_covers(source_now: Fingerprint, made_from: Fingerprint | None, finished
         assert covers == (source_now.modified_at_seconds <= finished_at_seconds)
     else:
         assert covers == (made_from == source_now)
+
+
+DONE = History(known=["a"], successes={"a": Success(SETTLED, 0.0)}, observed={"a": SETTLED})
+LONG_AGO = int(NOW) - QUIET_SECONDS - 1
+
+
+@pytest.mark.parametrize(
+    ("changed_at", "history", "rules", "looks", "is_quiet"),
+    [
+        (LONG_AGO, DONE, RULES, {}, True),
+        (LONG_AGO + 1, DONE, RULES, {}, False),
+        (LONG_AGO, History(), RULES, {}, False),
+        (LONG_AGO, replace(DONE, overtaken=["a"]), RULES, {}, False),
+        (LONG_AGO, replace(DONE, in_flight={"a": "run"}), RULES, {}, False),
+        (LONG_AGO, DONE, replace(RULES, skip_processed=False), {}, False),
+        (LONG_AGO, DONE, RULES, {"a": Look(SETTLED, NOW - 10)}, False),
+    ],
+)
+def test_only_what_is_done_and_untouched_for_two_days_is_passed_over(
+    changed_at: int, history: History, rules: Rules, looks: Mapping[str, Look], is_quiet: bool
+) -> None:
+    assert quiet_directories({"a": changed_at}, history, rules, looks, NOW) == ({"a"} if is_quiet else set())
+
+
+@given(strategies.listings, strategies.histories, strategies.rules, strategies.looks)
+@settings(deadline=None)
+def test_passing_over_changes_nothing_but_for_the_files_that_were_rewritten_in_place(
+    listing: Listing, history: History, rules: Rules, looks: dict[str, Look]
+) -> None:
+    """Two days later, as nothing else tells when the directories of the examples changed."""
+    now_seconds = NOW + 2 * QUIET_SECONDS
+    times = {found.directory: found.modified_at_seconds for found in listing.directories}
+    quiet = quiet_directories(times, history, rules, looks, now_seconds)
+    looked_into = tuple(found for found in listing.directories if found.directory not in quiet)
+    partial = make_plan(
+        Listing(looked_into, listing.ignored, quiet), history, rules, looks=looks, now_seconds=now_seconds
+    )
+    full = make_plan(listing, history, rules, looks=looks, now_seconds=now_seconds)
+    assert set(full.done) <= set(partial.done)
+    rewritten = set(partial.done) - set(full.done)
+    assert rewritten <= quiet
+    assert partial.outstanding == tuple(item for item in full.outstanding if item.directory not in rewritten)
+    assert partial.gone == full.gone

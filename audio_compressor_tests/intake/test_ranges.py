@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from audio_compressor.intake.ranges import KeyRange, contiguous_ranges, keys_between
+from audio_compressor.intake.ranges import KeyOrder, KeyRange, contiguous_ranges
 
 keys_in_order = st.lists(st.text("abcdef0123", min_size=1, max_size=4), unique=True, max_size=40)
 # A key is wanted more often than not, so that there are runs longer than the limit.
@@ -44,7 +44,7 @@ def test_exactly_the_wanted_keys_in_order_within_the_limit(drawn: tuple[list[str
     for found in ranges:
         start = keys.index(found.first)
         assert tuple(keys[start : start + len(found.keys)]) == found.keys
-        assert tuple(keys_between(keys, found.first, found.last)) == found.keys
+        assert tuple(KeyOrder(keys).between(found.first, found.last)) == found.keys
 
 
 @given(keys_and_wanted, st.integers(1, 8))
@@ -66,8 +66,8 @@ def test_without_a_limit_that_matters_there_is_one_range_for_each_run_of_wanted_
 
 @given(keys_in_order, st.integers(0, 39), st.integers(0, 39))
 @settings(deadline=None)
-def test_keys_between_is_the_slice(keys: list[str], first: int, last: int) -> None:
-    found = keys_between(keys, *(keys[i] if i < len(keys) else "not there" for i in (first, last)))
+def test_what_is_between_two_keys_is_the_slice(keys: list[str], first: int, last: int) -> None:
+    found = KeyOrder(keys).between(*(keys[i] if i < len(keys) else "not there" for i in (first, last)))
     expected = keys[first : last + 1] if max(first, last) < len(keys) else []
     assert list(found) == expected
     assert all(keys.index(one) + 1 == keys.index(other) for one, other in pairwise(found))

@@ -97,6 +97,7 @@ def test_what_is_unknown_is_null_and_what_is_small_is_not_zero() -> None:
 def test_what_was_written_is_read_back(arrived: list[Result]) -> None:
     frame = update(None, arrived)
     text = manifest_json(frame)
+    assert text == json.dumps(build_manifest(frame), indent=2, ensure_ascii=False) + "\n"
     read = parse_manifest(text)
     assert [(item.directory, item.status, item.storage_location) for item in read] == [
         (row.directory, row.status, row.storage_location) for row in results_of(frame)

@@ -141,3 +141,9 @@ def assert_only_text(text: str) -> str:
     kept = (c for c in text if not c.isspace() and unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
     assert shown.replace(JOINER, "").replace(" ", "") == "".join(kept)
     return shown
+
+
+def test_a_long_reason_is_cut() -> None:
+    failed = replace(GOOD, status="failed", reason="x" * 10_000)
+    _, row = cells_of(markdown_table(update(None, [failed])))
+    assert text_of(row[-1]) == "x" * 299 + "…"

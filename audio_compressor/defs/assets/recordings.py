@@ -16,6 +16,7 @@ from audio_compressor.batch.explain import explain
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.defs.checks import check_specs
+from audio_compressor.defs.databases import kept_open
 from audio_compressor.defs.events import outcome_events
 from audio_compressor.defs.history import (
     claimed_before,
@@ -36,6 +37,7 @@ from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.relocation import relocate_stranded
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.recording import Fingerprint
+from audio_compressor.sftp.process import SourceConnections
 
 OWNERS = ["team:audio-compressor"]
 
@@ -102,6 +104,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         audio: AudioResource,
         running: RunningResource,
         progress: dg.ResourceParam[Progress],
+        connections: dg.ResourceParam[SourceConnections],
     ) -> Iterator[dg.Output[None]]:
         instance, selected, keys = context.instance, context.selected_asset_keys, list(context.partition_keys)
         log_position = partial(event_log_position, instance)
@@ -115,14 +118,18 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         mine = [key for key in keys if key not in {outcome.directory for outcome in outcomes}]
 
         resources, cancel = Resources(sftp, storage, audio, running), Event()
-        with resources.open_storage(cancel) as opened:
+        with (
+            connections.open(sftp.endpoint()) as connection,
+            kept_open(instance, context.run.run_id),
+            resources.open_storage(cancel) as opened,
+        ):
             if opened.location == "local":
                 opened.check_writable()  # before the first download, not after each
             relocate_stranded(instance, opened, context.log)
             batch = process_batch(
                 mine,
                 {Product(key.to_user_string()) for key in selected},
-                resources.batch_tools(opened),
+                resources.batch_tools(connection, opened),
                 run_id=context.run.run_id,
                 observed=observed,
                 progress=progress,
