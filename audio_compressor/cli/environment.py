@@ -16,6 +16,7 @@ import yaml  # type: ignore[import-untyped]  # comes with Dagster, without types
 from dotenv import load_dotenv
 
 from audio_compressor.errors import AudioCompressorError, ConfigurationError, HistoryError
+from audio_compressor.imports import large_imports
 from audio_compressor.local_files import sync_directory
 from audio_compressor.settings import Settings, load_settings
 
@@ -67,10 +68,11 @@ def open_instance(directory: Path | None = None) -> Iterator["DagsterInstance"]:
     Raises:
         HistoryError: it cannot be opened.
     """
-    from alembic.util import CommandError
-    from dagster import DagsterError, DagsterInstance
-    from dagster._check import CheckError
-    from sqlalchemy.exc import SQLAlchemyError
+    with large_imports():
+        from alembic.util import CommandError
+        from dagster import DagsterError, DagsterInstance
+        from dagster._check import CheckError
+        from sqlalchemy.exc import SQLAlchemyError
 
     home = directory or prepare_dagster_home()
     try:

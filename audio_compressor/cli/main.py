@@ -7,6 +7,7 @@ import click
 
 from audio_compressor import __version__
 from audio_compressor.cli.environment import exit_on_errors
+from audio_compressor.imports import large_imports
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +27,8 @@ def run() -> None:
     Exit codes: 0 all good, 1 some recordings failed, 2 configuration error, no connection or all failed,
     130 interrupted.
     """
-    from audio_compressor.cli.run import run as run_outstanding
+    with large_imports():
+        from audio_compressor.cli.run import run as run_outstanding
 
     with exit_on_errors():
         sys.exit(run_outstanding())
@@ -37,7 +39,8 @@ def run() -> None:
 @click.option("--serve", is_flag=True, help="Start the Dagster UI and let new recordings arrive, until Ctrl+C.")
 def demo(directory: Path, *, serve: bool) -> None:
     """Run against an SFTP server with sample recordings that the command brings along."""
-    from audio_compressor.cli.demo import run_demo, serve_demo
+    with large_imports():
+        from audio_compressor.cli.demo import run_demo, serve_demo
 
     with exit_on_errors():
         sys.exit(serve_demo(directory) if serve else run_demo(directory))
@@ -46,7 +49,8 @@ def demo(directory: Path, *, serve: bool) -> None:
 @main.command()
 def doctor() -> None:
     """Check settings, FFmpeg, connection, host key, listing, destination and free space; say what to do."""
-    from audio_compressor.cli.doctor import examine
+    with large_imports():
+        from audio_compressor.cli.doctor import examine
 
     with exit_on_errors():
         sys.exit(examine())
@@ -55,7 +59,8 @@ def doctor() -> None:
 @main.command()
 def status() -> None:
     """Print the totals and what is outstanding."""
-    from audio_compressor.cli.status import show_status
+    with large_imports():
+        from audio_compressor.cli.status import show_status
 
     with exit_on_errors():
         sys.exit(show_status())
@@ -70,7 +75,8 @@ def manifest() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def manifest_import(file: Path) -> None:
     """Record the entries of an old manifest.json as materializations."""
-    from audio_compressor.cli.manifest import import_manifest
+    with large_imports():
+        from audio_compressor.cli.manifest import import_manifest
 
     with exit_on_errors():
         import_manifest(file)
@@ -79,7 +85,8 @@ def manifest_import(file: Path) -> None:
 @manifest.command("export")
 def manifest_export() -> None:
     """Write the manifest to standard output."""
-    from audio_compressor.cli.manifest import export_manifest
+    with large_imports():
+        from audio_compressor.cli.manifest import export_manifest
 
     with exit_on_errors():
         export_manifest()

@@ -15,6 +15,9 @@ COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
 RELOCATION_JOB = "relocation_job"
 
+# Runs that hold a connection to the SFTP server; dagster.yaml says how many there may be.
+SFTP_POOL = "sftp"
+
 # Changes only when the same source would give another result: every recording is then shown as out of date.
 CODE_VERSION = "1"
 

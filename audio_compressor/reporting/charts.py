@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from audio_compressor.imports import large_imports
 from audio_compressor.recording import recorded_on
 from audio_compressor.reporting.formatting import MB_PER_GB, gigabytes, ratio
 from audio_compressor.reporting.totals import compressed, totals
@@ -30,7 +31,8 @@ def size_chart_png(frame: pd.DataFrame) -> bytes:
     """
     _give_matplotlib_a_cache()
     # Imported here and without pyplot: 0.3 s that only the report needs, and no figure is left in a global list.
-    from matplotlib.figure import Figure
+    with large_imports():
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     measured = frame[compressed(frame)]

@@ -32,6 +32,7 @@ from audio_compressor.defs.names import (
     RAW_AUDIO,
     RECORDING_DIRECTORY,
     RECORDING_METADATA,
+    SFTP_POOL,
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.relocation import relocate_stranded
@@ -96,6 +97,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         partitions_def=RECORDINGS,
         backfill_policy=dg.BackfillPolicy.multi_run(batch_size),
         can_subset=True,
+        pool=SFTP_POOL,
     )
     def process_recordings(
         context: dg.AssetExecutionContext,

@@ -10,6 +10,7 @@ from audio_compressor.defs.names import COMPRESSED_AUDIO, PROCESSING_REPORT
 from audio_compressor.defs.report_history import CURSOR_KEY, TABLE_KEY, bring_up_to_date
 from audio_compressor.defs.resources import SftpResource, StorageResource
 from audio_compressor.errors import AudioCompressorError
+from audio_compressor.imports import large_imports
 from audio_compressor.local_files import sha256_of
 from audio_compressor.storage import build_primary
 
@@ -27,10 +28,11 @@ def processing_report(
     context: dg.AssetExecutionContext, sftp: SftpResource, storage: StorageResource
 ) -> dg.MaterializeResult[None]:
     # pandas and matplotlib cost a second of every start of the code location if they are imported with the module.
-    from audio_compressor.reporting.charts import size_chart_png
-    from audio_compressor.reporting.files import write_report
-    from audio_compressor.reporting.markdown import markdown_table
-    from audio_compressor.reporting.totals import totals
+    with large_imports():
+        from audio_compressor.reporting.charts import size_chart_png
+        from audio_compressor.reporting.files import write_report
+        from audio_compressor.reporting.markdown import markdown_table
+        from audio_compressor.reporting.totals import totals
 
     report, news = bring_up_to_date(context.instance, Path(storage.output_dir))
     files = write_report(report, Path(storage.output_dir))
