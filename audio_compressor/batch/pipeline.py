@@ -1,58 +1,27 @@
 """Takes a batch of recordings from the source to storage: download, compress and publish side by side.
 
-One thread downloads (the network is one), as many as there are encoders compress and publish. What is staged at a time
-is bounded: a download waits until an encoder has finished with an earlier one. Every recording ends in one `Outcome`,
+One thread downloads (the network is one), as many as there are encoders compress, and as many publish: they wait for
+disks and networks while the encoders work. What is staged at a time is bounded. Every recording ends in one `Outcome`,
 handed out the moment it is there; whatever goes wrong with one recording stays with that recording.
 """
 
-import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from posixpath import join
-from typing import TypeVar
 
 from audio_compressor.audio.checks import CheckResult, failed_checks, quality_checks
-from audio_compressor.audio.compress import compress
-from audio_compressor.batch.model import (
-    CompressedAudio,
-    Download,
-    Outcome,
-    Product,
-    Progress,
-    RecordingMetadata,
-    Tools,
-)
-from audio_compressor.errors import (
-    AudioCompressorError,
-    AuthenticationError,
-    ConnectionLostError,
-    CredentialsError,
-    HostKeyError,
-    NotAudioError,
-    RemoteFileMissingError,
-    SourceChangedError,
-    TimedOutError,
-    TransientError,
-    VerificationError,
-)
+from audio_compressor.audio.compress import Compression, compress
+from audio_compressor.batch.download import Downloader, Staged, reason
+from audio_compressor.batch.model import CompressedAudio, Outcome, Product, Progress, RecordingMetadata, Tools
+from audio_compressor.errors import VerificationError
 from audio_compressor.processes import INTERRUPTIBLE_SECONDS, ChildProcesses
-from audio_compressor.recording import Fingerprint, compressed_name, metadata_name, too_large
+from audio_compressor.recording import Fingerprint, compressed_name, metadata_name
 from audio_compressor.staging import Staging, open_staging
-from audio_compressor.storage.base import Stored
-from audio_compressor.xml_metadata import MetadataFile, read_metadata
-
-log = logging.getLogger(__name__)
-Result = TypeVar("Result")
-
-# Meta.xml is a page of text; a file of this size under that name is something else and is not fetched.
-MAX_METADATA_BYTES = 16_000_000
 
 
 def process_batch(
@@ -73,53 +42,62 @@ def process_batch(
     Closing the iterator, or an exception in the thread that drives it, stops everything at once: child processes are
     killed, the connection is cut, staging is removed. ``cancel`` is set then, for whoever waits on the batch's behalf.
     """
+    cancel = cancel or threading.Event()
     with open_staging(tools.temp_dir, run_id) as staging:
-        batch = _Batch(
-            tools, frozenset(wanted), staging, observed or {}, progress or Progress(), cancel or threading.Event()
-        )
-        yield from batch.run(directories)
+        downloader = Downloader(tools, wanted, staging, observed or {}, progress or Progress(), cancel)
+        yield from _Batch(tools, wanted, staging, downloader, cancel).run(directories)
 
 
 @dataclass(frozen=True)
-class _Staged:
-    """What a download leaves for an encoder; ``space`` gives the staging space back when it is closed."""
+class _Encoded:
+    """A recording on its way from the encoder to storage, with what went wrong until here."""
 
-    directory: str
-    path: Path
-    started_at_seconds: float
-    space: ExitStack
-    download: Download | None
-    metadata: RecordingMetadata | None
-    metadata_problem: str | None
+    staged: Staged
+    compression: Compression | None
+    checks: tuple[CheckResult, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Space:
+    """What a recording takes up: ``audio`` until it is encoded, the rest until it is published. Closing gives back."""
+
+    audio: ExitStack
+    rest: ExitStack
+
+    def close(self) -> None:
+        self.rest.close()
+        self.audio.close()
 
 
 class _Batch:
     def __init__(
         self,
         tools: Tools,
-        wanted: frozenset[Product],
+        wanted: Collection[Product],
         staging: Staging,
-        observed: Mapping[str, Fingerprint],
-        progress: Progress,
-        cancel: threading.Event,
+        downloader: Downloader,
+        cancelled: threading.Event,
     ) -> None:
         self._tools = tools
-        self._wanted = wanted
+        self._wanted = frozenset(wanted)
         self._staging = staging
-        self._observed = observed
-        self._progress = progress
+        self._downloader = downloader
+        self._cancelled = cancelled
         self._children = ChildProcesses()
-        self._cancelled = cancel
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        # One recording for each encoder, and one that is being downloaded meanwhile.
-        self._places = threading.Semaphore(tools.encoders + 1)
-        self._no_connection: AudioCompressorError | None = None
-        self._fingerprints: dict[str, Fingerprint] = {}
+        # Of originals, one for each encoder and one that is being downloaded meanwhile; of what comes out, which is
+        # smaller, one for each encoder and one for each publisher.
+        self._originals = threading.Semaphore(tools.encoders + 1)
+        self._outputs = threading.Semaphore(2 * tools.encoders)
+        self._encoding = ThreadPoolExecutor(tools.encoders, "encode")
+        self._publishing = ThreadPoolExecutor(tools.encoders, "publish")
 
     def run(self, directories: Sequence[str]) -> Iterator[Outcome]:
-        with ThreadPoolExecutor(self._tools.encoders, "encode") as encoders, ThreadPoolExecutor(1, "download") as one:
+        # Left in reverse order: nobody is handed work by a thread that still runs.
+        with self._publishing, self._encoding, ThreadPoolExecutor(1, "download") as one:
             try:
-                downloading = one.submit(self._download_all, directories, encoders)
+                downloading = one.submit(self._download_all, directories)
                 for _ in directories:
                     yield self._next_outcome(downloading)
             finally:
@@ -138,135 +116,81 @@ class _Batch:
         self._cancelled.set()
         self._children.kill_all()
         self._tools.storage.close()
-        self._places.release()
+        self._originals.release()
+        self._outputs.release(self._tools.encoders)
 
     # -- in the download thread
 
-    def _download_all(self, directories: Sequence[str], encoders: ThreadPoolExecutor) -> None:
+    def _download_all(self, directories: Sequence[str]) -> None:
         for directory in directories:
-            self._places.acquire()
+            self._originals.acquire()
             if self._cancelled.is_set():
                 return
-            space = ExitStack()
-            space.callback(self._places.release)
+            space = _Space(audio=ExitStack(), rest=ExitStack())
+            space.audio.callback(self._originals.release)
             try:
-                staged = self._stage(directory, space)
+                path = space.rest.enter_context(self._staging.recording(directory))
+                staged = self._downloader.stage(directory, path)
             except Exception as error:  # one recording's failure is never another's
                 space.close()
-                self._outcomes.put(_not_staged(directory, self._fingerprints.get(directory), error))
+                self._outcomes.put(self._downloader.failed(directory, error))
             else:
-                encoders.submit(self._finish, staged)
-
-    def _stage(self, directory: str, space: ExitStack) -> _Staged:
-        started_at_seconds = time.monotonic()
-        path = space.enter_context(self._staging.recording(directory))
-        download, metadata, metadata_problem = None, None, None
-        if self._wanted & {Product.RAW_AUDIO, Product.COMPRESSED_AUDIO}:
-            download = self._with_retries(f"download of {directory}", lambda: self._download_audio(directory, path))
-        if Product.RECORDING_METADATA in self._wanted:
-            try:
-                metadata = self._with_retries(
-                    f"download of {directory}'s metadata", lambda: self._download_metadata(directory, path)
-                )
-            except Exception as error:  # the audio is worth having without its metadata
-                metadata_problem = _reason(directory, error)
-        return _Staged(directory, path, started_at_seconds, space, download, metadata, metadata_problem)
-
-    def _with_retries(self, what: str, attempt: Callable[[], Result]) -> Result:
-        """Retry what may pass; but a server that refused us is not asked again in this batch, and one that was away is
-        asked once for each recording instead of several times, or a night without a server would last until noon.
-        """
-        retry = self._tools.download_retry
-        if self._no_connection is not None:
-            if not isinstance(self._no_connection, TransientError):
-                raise self._no_connection
-            retry = replace(retry, attempts=1)
-        try:
-            result = retry.call(attempt, what=what, cancel=self._cancelled)
-        except (AuthenticationError, CredentialsError, HostKeyError, ConnectionLostError, TimedOutError) as error:
-            self._no_connection = error
-            raise
-        self._no_connection = None
-        return result
-
-    def _download_audio(self, directory: str, staging: Path) -> Download:
-        source = self._tools.source
-        remote = join(source.path, directory, source.audio_filename)
-        entry = self._tools.connection.stat(remote, cancel=self._cancelled)
-        if not entry.is_file:
-            raise NotAudioError(f"{directory}: {source.audio_filename} is a directory or a device, not an audio file")
-        fingerprint = self._fingerprints[directory] = entry.fingerprint
-        self._require_settled(directory, fingerprint)
-        if fingerprint.size_bytes == 0:
-            raise NotAudioError(f"{directory}: {source.audio_filename} is empty (0 bytes); was the upload interrupted?")
-        if fingerprint.size_bytes > source.max_file_size_bytes:
-            raise _TooLarge(too_large(fingerprint.size_bytes, source.max_file_size_bytes))
-        # The compressed copy is smaller than its source but for odd inputs, such as MP3 to WAV.
-        self._staging.require_space(2 * fingerprint.size_bytes)
-        self._progress.downloading(directory)
-        started_at_seconds = time.monotonic()
-        sha256 = self._tools.connection.download(
-            remote,
-            staging / source.audio_filename,
-            expected=fingerprint,
-            cancel=self._cancelled,
-            on_bytes=self._progress.downloaded,
-        )
-        uri = self._tools.connection.uri(remote)
-        return Download(uri, fingerprint, sha256, time.monotonic() - started_at_seconds)
-
-    def _require_settled(self, directory: str, fingerprint: Fingerprint) -> None:
-        """Half an upload that pauses looks whole: it was compressed once, when a new upload began during a run."""
-        age_seconds = time.time() - fingerprint.modified_at_seconds
-        if fingerprint != self._observed.get(directory) and 0 <= age_seconds < self._tools.source.settle_seconds:
-            raise SourceChangedError(
-                f"{directory}: the audio file was changed {age_seconds:.0f} s ago and may still be written; it is "
-                f"taken when it has not changed for {self._tools.source.settle_seconds:g} s"
-            )
-
-    def _download_metadata(self, directory: str, staging: Path) -> RecordingMetadata:
-        source = self._tools.source
-        remote = join(source.path, directory, source.metadata_filename)
-        try:
-            entry = self._tools.connection.stat(remote, cancel=self._cancelled)
-        except RemoteFileMissingError:
-            return RecordingMetadata(warning=f"the recording has no {source.metadata_filename}")
-        if entry.size_bytes > MAX_METADATA_BYTES:
-            size_mb = entry.size_bytes / 1e6
-            return RecordingMetadata(warning=f"{source.metadata_filename} has {size_mb:,.1f} MB; too large, not copied")
-        local = staging / source.metadata_filename
-        self._tools.connection.download(remote, local, expected=entry.fingerprint, cancel=self._cancelled)
-        file = read_metadata(local)
-        return RecordingMetadata(file=file, warning=file.warning)
+                self._encoding.submit(self._encode, staged, space)
 
     # -- in an encoder's thread
 
-    def _finish(self, staged: _Staged) -> None:
-        with staged.space:
-            outcome = self._make_products(staged)
-        self._outcomes.put(outcome)
-
-    def _make_products(self, staged: _Staged) -> Outcome:
-        directory, problems = staged.directory, []
-        compressed, metadata = None, staged.metadata
+    def _encode(self, staged: Staged, space: _Space) -> None:
+        self._outputs.acquire()
+        space.rest.callback(self._outputs.release)
+        compression = None
         checks: tuple[CheckResult, ...] = ()
-        if staged.metadata_problem:
-            problems.append(staged.metadata_problem)
-        try:
-            if metadata is not None and metadata.file is not None and self._tools.copy_metadata:
-                metadata = replace(metadata, stored=self._publish_metadata(staged, metadata.file))
-        except Exception as error:  # the audio is worth having without its metadata
-            metadata = None
-            problems.append(_reason(directory, error))
+        problems = [staged.metadata_problem] if staged.metadata_problem else []
         try:
             if Product.COMPRESSED_AUDIO in self._wanted and staged.download is not None:
-                compressed, checks = self._compress(staged, staged.download)
+                compression = self._compress(staged)
+                checks = quality_checks(compression, staged.download.fingerprint.size_bytes, self._tools.profile)
         except Exception as error:  # one recording's failure is never another's
-            problems.append(_reason(directory, error))
+            problems.append(reason(staged.directory, error))
             if isinstance(error, VerificationError):
                 checks = failed_checks(error)
+        with suppress(OSError):  # staging is removed as a whole in any case
+            (staged.path / self._tools.source.audio_filename).unlink()
+        space.audio.close()
+        self._publishing.submit(self._publish, _Encoded(staged, compression, checks, tuple(problems)), space)
+
+    def _compress(self, staged: Staged) -> Compression:
+        name = compressed_name(staged.directory, self._tools.profile.extension)
+        return compress(
+            staged.path / self._tools.source.audio_filename,
+            staged.path / name,
+            self._tools.profile,
+            ffmpeg=self._tools.ffmpeg,
+            children=self._children,
+        )
+
+    # -- in a publisher's thread
+
+    def _publish(self, encoded: _Encoded, space: _Space) -> None:
+        with space.rest:
+            outcome = self._publish_products(encoded)
+        self._outcomes.put(outcome)
+
+    def _publish_products(self, encoded: _Encoded) -> Outcome:
+        staged, problems, checks = encoded.staged, list(encoded.problems), encoded.checks
+        compressed, metadata = None, staged.metadata
+        try:
+            metadata = self._publish_metadata(staged)
+        except Exception as error:  # the audio is worth having without its metadata
+            metadata = None
+            problems.append(reason(staged.directory, error))
+        try:
+            if encoded.compression is not None:
+                compressed = self._publish_audio(staged, encoded.compression)
+        except Exception as error:  # one recording's failure is never another's
+            problems.append(reason(staged.directory, error))
+            checks = ()
         return Outcome(
-            directory,
+            staged.directory,
             status="failed" if problems else "success",
             reason="; ".join(problems) or None,
             fingerprint=staged.download.fingerprint if staged.download else None,
@@ -276,41 +200,15 @@ class _Batch:
             checks=checks,
         )
 
-    def _publish_metadata(self, staged: _Staged, file: MetadataFile) -> Stored:
-        local = staged.path / self._tools.source.metadata_filename
-        return self._tools.storage.publish(local, metadata_name(staged.directory), file.sha256)
-
-    def _compress(self, staged: _Staged, download: Download) -> tuple[CompressedAudio, tuple[CheckResult, ...]]:
-        tools = self._tools
-        name = compressed_name(staged.directory, tools.profile.extension)
-        compression = compress(
-            staged.path / tools.source.audio_filename,
-            staged.path / name,
-            tools.profile,
-            ffmpeg=tools.ffmpeg,
-            children=self._children,
+    def _publish_metadata(self, staged: Staged) -> RecordingMetadata | None:
+        metadata, tools = staged.metadata, self._tools
+        if metadata is None or metadata.file is None or not tools.copy_metadata:
+            return metadata
+        local = staged.path / tools.source.metadata_filename
+        return replace(
+            metadata, stored=tools.storage.publish(local, metadata_name(staged.directory), metadata.file.sha256)
         )
-        stored = tools.storage.publish(compression.path, name, compression.sha256)
-        compressed = CompressedAudio(
-            compression, stored, datetime.now(UTC), time.monotonic() - staged.started_at_seconds
-        )
-        return compressed, quality_checks(compression, download.fingerprint.size_bytes, tools.profile)
 
-
-class _TooLarge(Exception):  # noqa: N818 - not an error, but a way out of a download
-    pass
-
-
-def _not_staged(directory: str, fingerprint: Fingerprint | None, error: Exception) -> Outcome:
-    if isinstance(error, _TooLarge):
-        return Outcome(directory, "skipped", str(error), fingerprint, skip_kind="too_large")
-    if isinstance(error, RemoteFileMissingError):
-        return Outcome(directory, "skipped", f"no audio file: {error}", skip_kind="no_audio")
-    return Outcome(directory, "failed", _reason(directory, error), fingerprint)
-
-
-def _reason(directory: str, error: Exception) -> str:
-    if isinstance(error, AudioCompressorError):
-        return str(error)
-    log.exception("%s: unexpected error", directory, exc_info=error)
-    return f"unexpected {type(error).__name__}: {error}"
+    def _publish_audio(self, staged: Staged, compression: Compression) -> CompressedAudio:
+        stored = self._tools.storage.publish(compression.path, compression.path.name, compression.sha256)
+        return CompressedAudio(compression, stored, datetime.now(UTC), time.monotonic() - staged.started_at_seconds)
