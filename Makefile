@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_WORKERS ?= auto
 
-.PHONY: demo dev test check format bench docs clean
+.PHONY: demo dev test check format bench bench-transfer bench-scale docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo
@@ -27,6 +27,12 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.night $(BENCH)
+
+bench-transfer: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.sftp_download $(BENCH)
+
+bench-scale: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.scale $(BENCH)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor.reference

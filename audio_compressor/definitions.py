@@ -4,6 +4,7 @@ import logging
 
 import dagster as dg
 
+from audio_compressor.batch.connections import SourceConnections
 from audio_compressor.batch.model import Progress
 from audio_compressor.defs.assets.recordings import RECORDING_DIRECTORY_SPEC, build_recording_assets
 from audio_compressor.defs.assets.report import processing_report
@@ -12,7 +13,6 @@ from audio_compressor.defs.resources import build_resources
 from audio_compressor.defs.schedules import build_nightly_schedule
 from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor, stranded_results_sensor
 from audio_compressor.settings import Settings, load_settings
-from audio_compressor.sftp.process import SourceConnections
 
 
 def build_definitions(

@@ -29,11 +29,26 @@ them catches a paramiko, boto3 or FFmpeg error.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 
 class AudioCompressorError(Exception):
-    """Base of all; its text says what happened, to which recording or file, and what to do next."""
+    """Base of all; its text says what happened, to which recording or file, and what to do next.
+
+    It goes from process to process as it is, whatever its constructor takes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(
+    kind: type[AudioCompressorError], arguments: tuple[object, ...], attributes: dict[str, object]
+) -> AudioCompressorError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 class PermanentError(AudioCompressorError):

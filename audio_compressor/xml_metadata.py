@@ -158,7 +158,7 @@ class _Flattener(ContentHandler):
             return
         value, shortened = _shortened(value)
         characters = len(path) + len(value)
-        if len(self.fields) >= MAX_FIELDS or self._characters + characters > MAX_CHARACTERS:
+        if self._too_many or len(self.fields) >= MAX_FIELDS or self._characters + characters > MAX_CHARACTERS:
             self._too_many += 1
             return
         self.fields[path] = value

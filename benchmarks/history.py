@@ -2,7 +2,8 @@
 
 One batch is processed for real by `audio-compressor run`. Every row that it left in Dagster's tables is then copied for
 each further batch, with other recordings, another run and later ids, so that what is measured is what the product
-writes. `compare` proves it. The directories hold sparse files of the real ones' size and time.
+writes; `compare` holds the events of a copied recording against those of a real one. The directories hold sparse files
+of the real ones' size and time.
 """
 
 import os

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.history import claimed_before, done_since_requested, in_flight, known_keys, read_history
 from audio_compressor.defs.names import (
     COMPRESSION_JOB,
+    PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RECORDING_PRODUCTS,
@@ -145,11 +146,12 @@ def daemon_ticks(instance: dg.DagsterInstance) -> list[Row]:
             if len(known_keys(instance)) == known:
                 break
             _skip_the_interval(instance)
+    order = KeyOrder(known_keys(instance))
     requested = [
         key
         for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-        if run.run_id not in runs_before and RANGE_START_TAG in run.tags
-        for key in KeyOrder(known_keys(instance)).between(run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG])
+        if run.run_id not in runs_before
+        for key in _keys_of(run, order)
     ]
     added = known_keys(instance)[len(before) :]
     twice = [key for key, times in Counter(requested).items() if times > 1]
@@ -186,6 +188,12 @@ def evaluate(
                 instance.add_dynamic_partitions(str(RECORDINGS.name), list(request.partition_keys or []))
             row["found"] = f"{len(known_keys(instance)):,} keys, {len(result.asset_events)} events"
     return result.cursor
+
+
+def _keys_of(run: dg.DagsterRun, order: KeyOrder) -> Sequence[str]:
+    if PARTITION_TAG in run.tags:
+        return [run.tags[PARTITION_TAG]]
+    return order.between(run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG]) if RANGE_START_TAG in run.tags else []
 
 
 def _skip_the_interval(instance: dg.DagsterInstance) -> None:

@@ -12,7 +12,7 @@ from audio_compressor.audio.mixdown import Mixdown, choose_mixdown, plain_mixdow
 from audio_compressor.audio.probe import Source, expect_source, probe_source
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.audio.verify import verify_output
-from audio_compressor.errors import NotAudioError
+from audio_compressor.errors import AudioError, NotAudioError, TimedOutError
 from audio_compressor.local_files import sha256_of
 from audio_compressor.processes import ChildProcesses
 
@@ -113,8 +113,8 @@ def _compress(
     started = time.perf_counter()
     source, timeout_seconds = expect_source(path), time_limit.seconds(path.stat().st_size)
     encoder = Encoder(destination, profile, ffmpeg, children, timeout_seconds)
-    encoded = _encode(encoder, source) if source else None
-    if source is None or encoded is None or encoded.measured.stream != source.stream:
+    encoded = _encode_as_expected(encoder, source) if source else None
+    if source is None or encoded is None:
         source = probe_source(path, ffmpeg=ffmpeg, children=children, timeout_seconds=time_limit.base_seconds)
         encoded = _encode(encoder, source)
     measured = encoded.measured
@@ -151,6 +151,17 @@ class _Encoded:
     mixdown: Mixdown
     gain_db: float
     command: str
+
+
+def _encode_as_expected(encoder: Encoder, source: Source) -> _Encoded | None:
+    """None when the file turned out to be something else than its header says, such as DTS behind a header for PCM."""
+    try:
+        encoded = _encode(encoder, source)
+    except AudioError as error:
+        if isinstance(error.__cause__, TimedOutError):
+            raise
+        return None
+    return encoded if encoded.measured.stream == source.stream else None
 
 
 def _encode(encoder: Encoder, source: Source) -> _Encoded:

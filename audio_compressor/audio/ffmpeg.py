@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 # Containers that hold sound and name no other file; the raw PCM ones are for headers that cannot be read (see wav.py).
 _FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,u8,s16le,s24le,s32le,f32le,f64le"
 _ASKING_SECONDS = 30.0
+_OLDEST = (4, 4)  # the first with -max_probe_packets
 _TAIL_LINES = 5
 # "[wav @ 0x55ef13aead80] [error] text" and "[error] text": what `-loglevel level+info` makes of a line.
 _LOG_LINE = re.compile(r"^(?:\[[^]]* @ [^]]*] )?\[(?P<level>\w+)] (?P<text>.*)$")
@@ -85,13 +86,24 @@ def find_ffmpeg(configured: str = "") -> Ffmpeg:
     """The configured binary (path or name), else the one imageio-ffmpeg ships, else ``ffmpeg`` on the path.
 
     Raises:
-        FfmpegMissingError: there is none, or it does not answer when asked for its version.
+        FfmpegMissingError: there is none, it does not answer when asked for its version, or it is too old.
     """
     binary = _locate(configured)
     words = _ask(binary, "-version").split(maxsplit=3)
     if words[:2] != ["ffmpeg", "version"] or len(words) < 3:
         raise FfmpegMissingError(f"{binary} does not answer like FFmpeg when asked for its version")
+    _require_version(binary, words[2])
     return Ffmpeg(binary, words[2])
+
+
+def _require_version(binary: Path, version: str) -> None:
+    """Builds from the development branch have no number and are taken to be new."""
+    number = re.match(r"n?(\d+)\.(\d+)", version)
+    if number and (int(number[1]), int(number[2])) < _OLDEST:
+        raise FfmpegMissingError(
+            f"{binary} is FFmpeg {version}, and {_OLDEST[0]}.{_OLDEST[1]} or newer is needed; "
+            "leave FFMPEG_BINARY empty to use the one that imageio-ffmpeg ships"
+        )
 
 
 def input_arguments(path: Path, options: Sequence[str] = ()) -> tuple[str, ...]:

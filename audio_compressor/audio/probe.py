@@ -101,7 +101,7 @@ def _header_with_sound(path: Path) -> WavHeader | None:
 
 
 def _promised(header: WavHeader) -> Stream | None:
-    layout = None if header.has_speaker_mask else {1: "mono", 2: "stereo"}.get(header.channels)
+    layout = None if header.is_extensible else {1: "mono", 2: "stereo"}.get(header.channels)
     if not header.is_16_bit_pcm or layout is None:
         return None
     return Stream("pcm_s16le", header.sample_rate_hz, header.channels, layout, "s16")

@@ -47,7 +47,7 @@ class WavHeader:
 
     ``declared_data_bytes`` is None when the header gives no size (a stream). ``repair`` is a sentence on what is wrong
     and how it is read, or None; ``input_options`` are FFmpeg's options to read it so. ``format_tag`` is the one of the
-    sub-format in WAVE_FORMAT_EXTENSIBLE, where ``has_speaker_mask`` says that there is one.
+    sub-format where ``is_extensible`` (WAVE_FORMAT_EXTENSIBLE, which may assign channels to speakers).
     """
 
     container: WavContainer
@@ -59,7 +59,7 @@ class WavHeader:
     data_offset: int
     declared_data_bytes: int | None
     actual_data_bytes: int
-    has_speaker_mask: bool
+    is_extensible: bool
     repair: str | None = None
     input_options: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class WavHeader:
 @dataclass(frozen=True)
 class _Format:
     tag: int
-    has_speaker_mask: bool
+    is_extensible: bool
     channels: int
     sample_rate_hz: int
     bytes_per_second: int
@@ -199,7 +199,7 @@ def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_form
         data.offset,
         declared,
         actual,
-        audio_format.has_speaker_mask,
+        audio_format.is_extensible,
         repair,
         options,
     )

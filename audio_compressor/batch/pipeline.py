@@ -97,6 +97,8 @@ class _Batch:
         # Left in reverse order: nobody is handed work by a thread that still runs.
         with self._publishing, self._encoding, ThreadPoolExecutor(1, "download") as one:
             try:
+                if directories:
+                    self._tools.connection.start()
                 downloading = one.submit(self._download_all, directories)
                 for _ in directories:
                     yield self._next_outcome(downloading)

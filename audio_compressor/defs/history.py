@@ -167,7 +167,7 @@ def latest_materializations(
 
 def _requested_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
     """When this run was asked for. An automatic retry was with its first attempt; a person's re-execution is new."""
-    if REQUESTED_TAG in run.tags and PARENT_RUN_TAG not in run.tags:
+    if REQUESTED_TAG in run.tags and (PARENT_RUN_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags):
         return float(run.tags[REQUESTED_TAG])
     first = run.tags[ROOT_RUN_TAG] if RETRY_NUMBER_TAG in run.tags else run.run_id
     record = instance.get_run_record_by_id(first)

@@ -74,7 +74,8 @@ class Surveyor:
         return self._plan(self.resources.running.retry()).plan
 
     def everything_outstanding(self, retry: Retry, most_fresh: int | None = None) -> Survey:
-        """What the night has to do; of what is new or changed ``most_fresh``, if given: the sensor goes on with it.
+        """What the night has to do; of what is new or changed ``most_fresh``, if given. The sensor goes on with the
+        rest, and the next night with those of them that were rewritten in place.
 
         Raises:
             AudioCompressorError: the source cannot be listed; that is never taken for an empty one.

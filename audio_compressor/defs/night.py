@@ -9,6 +9,7 @@ import dagster as dg
 from dagster import DagsterInstance
 from dagster_shared.error import SerializableErrorInfo
 
+from audio_compressor.batch.connections import SharedConnection
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.databases import kept_open
@@ -20,7 +21,6 @@ from audio_compressor.defs.resources import Resources, build_resources
 from audio_compressor.intake.plan import Plan
 from audio_compressor.intake.ranges import KeyRange
 from audio_compressor.settings import Settings
-from audio_compressor.sftp.process import SharedConnection
 
 # The outcomes are shown by the caller; Dagster's own console log would say everything twice.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -71,7 +71,7 @@ def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -
         AudioCompressorError: the source cannot be listed.
     """
     resources = build_resources(settings)
-    with kept_open(instance), closing(SharedConnection(resources.sftp.endpoint())) as connection:
+    with kept_open(instance), closing(SharedConnection()) as connection:
         return _run_night(settings, resources, connection, instance, watcher)
 
 
@@ -84,7 +84,7 @@ def _run_night(
     survey = Surveyor(instance, resources).everything_outstanding(resources.running.retry())
     ranges = survey.ranges(settings.batch_size)
     if ranges:
-        connection.start()
+        connection.start(resources.sftp.endpoint())
     survey.record(instance)
     watcher.surveyed(survey)
 

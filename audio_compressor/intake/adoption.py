@@ -7,8 +7,10 @@ from audio_compressor.intake.plan import Outstanding
 from audio_compressor.recording import Recording, compressed_name
 from audio_compressor.storage.base import Storage, StoredFile
 
-# One look-up costs a round trip, a listing costs one for each hundred files, of which a result has two.
+# One look-up costs a round trip, and so does a listing for each hundred files over SFTP (each thousand in S3), of which
+# a result has two. Look-ups are made one after the other; 200 take up to 10 s from S3.
 _LOOKUPS_AT_LEAST = 20
+_LOOKUPS_AT_MOST = 200
 _RESULTS_PER_ROUND_TRIP = 50
 
 
@@ -33,7 +35,8 @@ def find_adoptable(
     """
     outstanding = list(outstanding)
     candidates = {item.directory: compressed_name(item.directory, extension) for item in outstanding}
-    found = _find(storage, candidates.values(), max(_LOOKUPS_AT_LEAST, results // _RESULTS_PER_ROUND_TRIP))
+    lookups = min(max(_LOOKUPS_AT_LEAST, results // _RESULTS_PER_ROUND_TRIP), _LOOKUPS_AT_MOST)
+    found = _find(storage, candidates.values(), lookups)
     recordings = {item.directory: item.recording for item in outstanding}
     return [
         Adoption(recordings[directory], name, found[name])

@@ -115,8 +115,8 @@ def quiet_directories(
 ) -> frozenset[str]:
     """The recordings that are done, and in whose directory nothing was added, removed or renamed for two days.
 
-    Only an audio file that is rewritten in place could have changed then, which leaves the time of its directory alone.
-    To look for that all day, every half a minute, would be 100,000 requests for 100,000 recordings.
+    Their audio file can only have been rewritten in place, or replaced by a copy that set the directory's time back. To
+    look for that all day, every half a minute, would be 100,000 requests for 100,000 recordings; the night does.
     """
     if not rules.skip_processed:
         return frozenset()

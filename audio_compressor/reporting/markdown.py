@@ -21,7 +21,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _BARE_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _WORD_JOINER = "\u2060"
 
-# Of a reason; the whole one is in the CSV file. The table is kept with every report.
+# Of a reason; the CSV file has more of it. The table is kept with every report.
 _MOST_CHARACTERS = 300
 
 _HEADINGS = (

@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,12 @@ from audio_compressor.recording import Fingerprint
 from audio_compressor.sftp.connection import RemoteEntry
 from audio_compressor.sftp.endpoint import SftpEndpoint
 
-_PACKAGE_PARENT = Path(__file__).parents[2]
+# What the process runs: this very package, installed or not, and never what lies in the working directory (-P).
+_PROGRAM = (
+    "import sys; p = sys.argv[1]; p in sys.path or sys.path.insert(0, p); "
+    "from audio_compressor.sftp.worker import main; main(int(sys.argv[2]))"
+)
+_PACKAGE_PARENT = str(Path(__file__).parents[2])
 _ENDING_SECONDS = 2.0
 # Data arrives in blocks of 32 kB to 1 MB, and glibc would ask the kernel for many of them, and give them back, each
 # time: 23 MB at 156 MB/s on a new connection and 320 on an old one; with these, 360 to 440 from the start, at half the
@@ -89,17 +94,25 @@ class SftpProcess:
     ) -> Any:
         worker = self._running()
         try:
-            return worker.call(operation, arguments, cancel, on_bytes)
-        except CancelledError:
-            self._worker = None
-            worker.kill()
-            raise
-        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            answer = worker.call(operation, arguments, cancel, on_bytes)
+        except _PipeClosedError as error:
             self._worker = None
             raise ConnectionLostError(
                 f"The process that downloads from {self._endpoint.server} ended unexpectedly, with exit code "
                 f"{worker.end()}; a negative one is the signal that killed it (9: out of memory?)"
             ) from error
+        except BaseException:
+            # Whatever it was, the answer is still to come and would be taken for the next one.
+            self._worker = None
+            worker.kill()
+            raise
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class _PipeClosedError(Exception):
+    pass
 
 
 class _Worker:
@@ -110,14 +123,15 @@ class _Worker:
         self._pipe, its_end = multiprocessing.Pipe()
         with its_end:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "audio_compressor.sftp.worker", str(its_end.fileno())],
+                [sys.executable, "-P", "-c", _PROGRAM, _PACKAGE_PARENT, str(its_end.fileno())],
                 pass_fds=[its_end.fileno()],
                 stdin=subprocess.PIPE,  # it ends when this closes, be it because we were killed
                 start_new_session=True,  # Ctrl+C is for us; we end it
-                env=_environment(),
+                env={**os.environ, **_KEEP_MEMORY},
             )
-        names = [field.name for field in fields(endpoint) if field.name != "credentials"]
-        self._pipe.send({name: getattr(endpoint, name) for name in names})
+        known = {field.name: getattr(endpoint, field.name) for field in fields(endpoint) if field.name != "credentials"}
+        with suppress(BrokenPipeError):  # it has ended already; the first request tells
+            self._pipe.send((logging.getLogger("audio_compressor").getEffectiveLevel(), known))
 
     def call(
         self,
@@ -126,17 +140,16 @@ class _Worker:
         cancel: threading.Event,
         on_bytes: Callable[[int], None] | None,
     ) -> Any:
-        self._pipe.send((operation, arguments))
+        """The result, or the exception that it is instead."""
+        self._send((operation, arguments))
         while True:
             while not cancel.is_set() and not self._pipe.poll(INTERRUPTIBLE_SECONDS):
                 pass
             if cancel.is_set():
                 raise CancelledError(f"{arguments[0]}: stopped, for the run is being cancelled")
-            kind, value = self._pipe.recv()
-            if kind == "result":
+            kind, value = self._receive()
+            if kind == "answer":
                 return value
-            if kind == "error":
-                raise value
             if kind == "credentials":
                 self._send_credentials()
             elif kind == "log":
@@ -164,38 +177,16 @@ class _Worker:
             answer: object = self._credentials()
         except AudioCompressorError as error:
             answer = error
-        self._pipe.send(answer)
+        self._send(answer)
 
+    def _send(self, message: object) -> None:
+        try:
+            self._pipe.send(message)
+        except OSError as error:
+            raise _PipeClosedError from error
 
-def _environment() -> dict[str, str]:
-    """Ours, and the process finds this very package, wherever this one was started."""
-    python_path = [str(_PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, **_KEEP_MEMORY, "PYTHONPATH": os.pathsep.join(python_path)}
-
-
-class SourceConnections:
-    """Gives each batch the connection with which it downloads: one of its own."""
-
-    @contextmanager
-    def open(self, endpoint: SftpEndpoint) -> Iterator[SftpProcess]:
-        with closing(SftpProcess(endpoint)) as connection:
-            connection.start()
-            yield connection
-
-
-class SharedConnection(SourceConnections):
-    """One for batches that follow each other: to start a process and to connect takes 0.4 s."""
-
-    def __init__(self, endpoint: SftpEndpoint) -> None:
-        self._connection = SftpProcess(endpoint)
-
-    def start(self) -> None:
-        """Start the process before it is needed."""
-        self._connection.start()
-
-    @contextmanager
-    def open(self, endpoint: SftpEndpoint) -> Iterator[SftpProcess]:  # noqa: ARG002 - it is the one it was made for
-        yield self._connection
-
-    def close(self) -> None:
-        self._connection.close()
+    def _receive(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise _PipeClosedError from error

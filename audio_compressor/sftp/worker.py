@@ -1,7 +1,7 @@
 """The other side of process.py: holds one SFTP connection and does what it is asked over a pipe, until that closes.
 
-Started as ``python -m audio_compressor.sftp.worker DESCRIPTOR``. An answer is a pair of a kind and a value: any number
-of ``bytes``, ``log`` and ``credentials`` (which wants an answer itself), then one ``result`` or ``error``.
+To every request it sends pairs of a kind and a value: any number of ``bytes``, ``log`` and ``credentials`` (which wants
+an answer itself), then one ``answer``, which is a result or an exception.
 """
 
 import logging
@@ -21,16 +21,17 @@ from audio_compressor.sftp.credentials import Credentials
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
+def main(descriptor: int) -> None:
+    """Serve the pipe with this file descriptor."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
-    logging.basicConfig(handlers=[_ToPipe(pipe)], level=logging.INFO)
-    endpoint = SftpEndpoint(**pipe.recv(), credentials=partial(_ask_for_credentials, pipe))
+    pipe: Connection[Any, Any] = Connection(descriptor)
     try:
-        with SftpConnection(endpoint) as sftp:
+        level, endpoint = pipe.recv()
+        logging.basicConfig(handlers=[_ToPipe(pipe)], level=level, format="%(message)s")
+        with SftpConnection(SftpEndpoint(**endpoint, credentials=partial(_ask_for_credentials, pipe))) as sftp:
             while True:
                 operation, arguments = pipe.recv()
-                pipe.send(_answer(sftp, pipe, operation, arguments))
+                pipe.send(("answer", _answer(sftp, pipe, operation, arguments)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # nobody is there any more, or wants anything; there is nothing to tidy up
 
@@ -41,18 +42,18 @@ def _end_with_parent() -> None:
     os._exit(0)
 
 
-def _answer(sftp: SftpConnection, pipe: "Connection[Any, Any]", operation: str, arguments: Any) -> tuple[str, object]:
+def _answer(sftp: SftpConnection, pipe: "Connection[Any, Any]", operation: str, arguments: Any) -> object:
     try:
         if operation == "stat":
-            return "result", sftp.stat(*arguments)
-        return "result", _download(sftp, pipe, *arguments)
+            return sftp.stat(*arguments)
+        return _download(sftp, pipe, *arguments)
     except AudioCompressorError as error:
-        return "error", error
+        return error
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:  # what it is made of may not go through a pipe
         log.exception("%s: unexpected error", arguments[0])
-        return "error", RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _download(
@@ -76,7 +77,3 @@ class _ToPipe(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._pipe.send(("log", (record.name, record.levelno, self.format(record))))
-
-
-if __name__ == "__main__":
-    main()

@@ -28,6 +28,7 @@ def test_a_configured_path_or_name_comes_first(ffmpeg: Ffmpeg, tmp_path: Path, m
     ("text", "said"),
     [
         ("exit 0", "does not answer like FFmpeg"),
+        ("echo ffmpeg version 4.3.8-0+deb11u1 Copyright", "is FFmpeg 4.3.8-0.deb11u1, and 4.4 or newer is needed"),
         ("echo broken >&2; exit 7", "exit code 7 .broken.; check FFMPEG_BINARY"),
     ],
 )

@@ -11,9 +11,9 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from audio_compressor.batch.connections import SourceConnections
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
-from audio_compressor.sftp.process import SourceConnections
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.wav_files import (

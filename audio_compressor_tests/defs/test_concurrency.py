@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,10 +12,21 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 from dagster._core.instance.config import PoolGranularity
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from audio_compressor.defs.history import end_dead_runs
-from audio_compressor.defs.names import COMPRESSION_JOB, PROCESS_TAG, RAW_AUDIO, REPORT_JOB, SFTP_POOL
+from audio_compressor.defs.names import (
+    COMPRESSED_AUDIO,
+    COMPRESSION_JOB,
+    PROCESS_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    RAW_AUDIO,
+    REPORT_JOB,
+    REQUESTED_TAG,
+    SFTP_POOL,
+)
 from audio_compressor_tests.defs.test_night import execute, nightly
 from audio_compressor_tests.fixtures.studio import CHECKOUT, Studio, partition_states
 from audio_compressor_tests.test_processes import wait_for
@@ -44,7 +56,11 @@ class Queue:
     def add(self, status: DagsterRunStatus, job: str = COMPRESSION_JOB, process: str | None = None) -> str:
         tags = {PROCESS_TAG: process} if process else {}
         found = self._studio.definitions.resolve_job_def(job)
-        return self._instance.create_run_for_job(found, tags=tags, status=status).run_id
+        repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("audio_compressor"), "__repository__")
+        run = self._instance.create_run_for_job(
+            found, tags=tags, status=status, remote_job_origin=RemoteJobOrigin(repository, job)
+        )
+        return run.run_id
 
     def to_launch(self) -> list[str]:
         """What the daemon would launch now."""
@@ -59,7 +75,7 @@ def queue(studio: Studio, instance: dg.DagsterInstance) -> Queue:
 
 
 def id_of_a_dead_process() -> int:
-    with subprocess.Popen(["true"]) as process:
+    with subprocess.Popen([sys.executable, "--version"], stdout=subprocess.DEVNULL) as process:
         return process.pid
 
 
@@ -96,49 +112,52 @@ def test_a_command_counts_in_the_pool_but_does_not_wait(
 
 
 @contextmanager
-def run_worker(first: str, last: str) -> Iterator["subprocess.Popen[str]"]:
-    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+def run_worker(first: str, last: str, requested_at_seconds: float) -> Iterator["subprocess.Popen[str]"]:
+    """A process that is ready to do a range of recordings."""
+    tags = {RANGE_START_TAG: first, RANGE_END_TAG: last, REQUESTED_TAG: str(requested_at_seconds)}
     command = [sys.executable, "-c", WORKER, json.dumps(tags)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
             yield process
         finally:
             process.kill()
 
 
-@pytest.mark.parametrize("at_the_same_time", [True, False])
-def test_two_processes_that_want_the_same_recordings(
-    studio: Studio, instance: dg.DagsterInstance, at_the_same_time: bool
-) -> None:
-    """Of six, one wants the first five and the other the last five; each is downloaded once, and both succeed.
+def go(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
 
-    Either the server keeps both waiting until both have decided, or each goes as fast as it can.
-    """
+
+@pytest.mark.parametrize("second", ["while the first works", "in a race with the first", "after the first"])
+def test_two_processes_that_want_the_same_recordings(studio: Studio, instance: dg.DagsterInstance, second: str) -> None:
+    """Of six, one wants the first five and the other the last five: each is downloaded once, and both runs succeed."""
     names = [f"10-{day}-25" for day in range(10, 16)]
     for name in names:
         studio.add(name, metadata=None)
     nightly(studio, instance)
     instance.add_dynamic_partitions("recordings", names)
+    requested_at_seconds = time.time()
     offsets: list[int] = []
     faults = studio.server.faults
     faults.on_read = offsets.append
-    if at_the_same_time:
-        faults.stall_reads.set()
     with ExitStack() as stack:
-        runs = [stack.enter_context(run_worker(*ends)) for ends in ((names[0], names[4]), (names[1], names[5]))]
-        for run in runs:
-            assert run.stdout is not None
-            assert run.stdout.readline() == "ready\n"
-        for run in runs:
-            assert run.stdin is not None
-            run.stdin.write("\n")
-            run.stdin.flush()
-        if at_the_same_time:
-            wait_for(lambda: studio.server.open_connections == 2, seconds=30)
+        ranges = ((names[0], names[4]), (names[1], names[5]))
+        one, other = (stack.enter_context(run_worker(*ends, requested_at_seconds)) for ends in ranges)
+        if second == "while the first works":
+            faults.stall_reads.set()
+        go(one)
+        if second == "after the first":
+            assert one.wait(60) == 0
+        go(other)
+        if second == "while the first works":
+            wait_for(lambda: studio.server.open_connections == 2, seconds=30)  # both have decided
             faults.stall_reads.clear()
-        assert [run.wait(60) for run in runs] == [0, 0]
+        assert [one.wait(60), other.wait(60)] == [0, 0]
     assert offsets.count(0) == len(names)
-    assert partition_states(instance) == dict.fromkeys(names, "MATERIALIZED")
-    assert partition_states(instance, RAW_AUDIO) == dict.fromkeys(names, "MATERIALIZED")
+    for asset in (RAW_AUDIO, COMPRESSED_AUDIO):
+        assert partition_states(instance, asset) == dict.fromkeys(names, "MATERIALIZED")
     assert studio.results() == [f"{name}_compressed.wav" for name in names]
     assert studio.leftovers() == []

@@ -86,6 +86,7 @@ def test_sensor_then_backfills_of_a_range_and_of_one_asset(studio: Studio, insta
     while partition_states(instance) != expected and time.monotonic() < deadline:
         time.sleep(0.5)
     assert partition_states(instance) == expected
+    assert [(pool.name, pool.limit) for pool in instance.event_log_storage.get_pool_limits()] == [("sftp", 4)]
 
     # A range with the bad one in it; and the compressed audio alone of a recording whose staged raw file is long gone.
     (studio.output / "10-10-25_compressed.wav").unlink()

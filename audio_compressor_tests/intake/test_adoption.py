@@ -1,6 +1,7 @@
 """Results of an earlier deployment in a real directory are found; what only looks like one is not."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,20 @@ def test_a_destination_that_is_not_there_yet_holds_nothing(storage: LocalStorage
 
 @pytest.mark.parametrize("results", [0, 100_000])
 def test_how_many_results_there_are_decides_only_how_they_are_found(storage: LocalStorage, results: int) -> None:
+    class Counted(LocalStorage):
+        looked_up, listed = 0, 0
+
+        def find(self, name: str) -> StoredFile | None:
+            self.looked_up += 1
+            return super().find(name)
+
+        def entries(self) -> Mapping[str, StoredFile]:
+            self.listed += 1
+            return super().entries()
+
     candidates = [outstanding(f"r{number:02}") for number in range(30)]
     put(storage, "r07_compressed.wav")
-    [found] = find_adoptable(candidates, storage, "wav", results=results)
+    counted = Counted(storage.directory, "timestamp")
+    [found] = find_adoptable(candidates, counted, "wav", results=results)
     assert found.recording.directory == "r07"
+    assert (counted.looked_up, counted.listed) == ((30, 0) if results else (0, 1))

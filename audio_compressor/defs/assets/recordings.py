@@ -12,6 +12,7 @@ from threading import Event
 
 import dagster as dg
 
+from audio_compressor.batch.connections import SourceConnections
 from audio_compressor.batch.explain import explain
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
@@ -38,7 +39,6 @@ from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.relocation import relocate_stranded
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.recording import Fingerprint
-from audio_compressor.sftp.process import SourceConnections
 
 OWNERS = ["team:audio-compressor"]
 
