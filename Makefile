@@ -26,7 +26,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks.night $(BENCH)
+	$(BIN)/python -m benchmarks.night --json bench.json $(BENCH)
 
 bench-transfer: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.sftp_download $(BENCH)
@@ -38,7 +38,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor.reference
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo bench.json build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import (
@@ -165,10 +166,15 @@ def latest_materializations(
             yield records[0].asset_materialization
 
 
+def requested_tag(at_seconds: float) -> dict[str, str]:
+    """For a run: when it was asked for, which is before it is created. The UI shows it."""
+    return {REQUESTED_TAG: datetime.fromtimestamp(at_seconds, UTC).isoformat()}
+
+
 def _requested_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
     """When this run was asked for. An automatic retry was with its first attempt; a person's re-execution is new."""
     if REQUESTED_TAG in run.tags and (PARENT_RUN_TAG not in run.tags or RETRY_NUMBER_TAG in run.tags):
-        return float(run.tags[REQUESTED_TAG])
+        return datetime.fromisoformat(run.tags[REQUESTED_TAG]).timestamp()
     first = run.tags[ROOT_RUN_TAG] if RETRY_NUMBER_TAG in run.tags else run.run_id
     record = instance.get_run_record_by_id(first)
     return record.create_timestamp.timestamp() if record else time.time()

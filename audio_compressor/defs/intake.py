@@ -11,14 +11,13 @@ from sqlalchemy.exc import IntegrityError
 
 from audio_compressor.defs.bulk_events import report_events
 from audio_compressor.defs.events import adoption_materialized, directory_observed, skip_observed
-from audio_compressor.defs.history import end_dead_runs, event_log_position, known_keys, read_history
+from audio_compressor.defs.history import end_dead_runs, event_log_position, known_keys, read_history, requested_tag
 from audio_compressor.defs.looks import read_looks, write_looks
 from audio_compressor.defs.names import (
     COMPRESSION_JOB,
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
-    REQUESTED_TAG,
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.resources import Resources
@@ -184,16 +183,17 @@ def add_partitions(instance: DagsterInstance, keys: Sequence[str]) -> None:
         instance.add_dynamic_partitions(str(RECORDINGS.name), [key for key in keys if key not in known])
 
 
-def range_tags(keys: KeyRange) -> dict[str, str]:
-    """One run for one key or for one contiguous range.
+def run_tags(keys: KeyRange, looked_at_seconds: float) -> dict[str, str]:
+    """One run for one key or for one contiguous range, asked for by a look at the source.
 
     For each run of a range, Dagster's daemon reads all keys eight times (100,000: 2 s); for a single key it reads none.
     """
     if keys.first == keys.last:
-        return {PARTITION_TAG: keys.first}
-    return {RANGE_START_TAG: keys.first, RANGE_END_TAG: keys.last}
+        target = {PARTITION_TAG: keys.first}
+    else:
+        target = {RANGE_START_TAG: keys.first, RANGE_END_TAG: keys.last}
+    return {**target, **requested_tag(looked_at_seconds)}
 
 
 def run_request(keys: KeyRange, run_key: str, looked_at_seconds: float) -> dg.RunRequest:
-    tags = {**range_tags(keys), REQUESTED_TAG: str(looked_at_seconds)}
-    return dg.RunRequest(run_key=run_key, job_name=COMPRESSION_JOB, tags=tags)
+    return dg.RunRequest(run_key=run_key, job_name=COMPRESSION_JOB, tags=run_tags(keys, looked_at_seconds))

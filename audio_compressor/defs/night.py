@@ -1,6 +1,5 @@
 """The night without a daemon: the same look at the source and the same jobs, executed in this process one by one."""
 
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.databases import kept_open
 from audio_compressor.defs.history import process_tag
-from audio_compressor.defs.intake import Survey, Surveyor, range_tags
-from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB, REQUESTED_TAG
+from audio_compressor.defs.intake import Survey, Surveyor, run_tags
+from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.report_history import last_cursor, newest_result
 from audio_compressor.defs.resources import Resources, build_resources
 from audio_compressor.intake.plan import Plan
@@ -80,7 +79,6 @@ def _run_night(
 ) -> Night:
     collector = _Collector(watcher)
     definitions = build_definitions(settings, collector, connection)
-    looked_at_seconds = time.time()
     survey = Surveyor(instance, resources).everything_outstanding(resources.running.retry())
     ranges = survey.ranges(settings.batch_size)
     if ranges:
@@ -90,7 +88,7 @@ def _run_night(
 
     job = definitions.resolve_job_def(COMPRESSION_JOB)
     for keys in ranges:
-        result = _execute(job, instance, {**range_tags(keys), REQUESTED_TAG: str(looked_at_seconds)})
+        result = _execute(job, instance, run_tags(keys, survey.looked_at_seconds))
         if not result.success:
             _account_for(keys, result, collector)
     if not ranges and resources.has_stranded():

@@ -1,7 +1,7 @@
 """Downloads in a process of their own (see worker.py): decrypting and hashing leave the interpreter lock to the others.
 
 In one process, a thread that downloads and one that writes events to Dagster's database take the lock from each other:
-logging what is known of 40 recordings took 9 s instead of 2.
+an event took 23 ms to log beside a download, and 6 by itself.
 """
 
 import logging

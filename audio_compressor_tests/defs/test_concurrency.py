@@ -15,7 +15,7 @@ from dagster._core.instance.config import PoolGranularity
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from audio_compressor.defs.history import end_dead_runs
+from audio_compressor.defs.history import end_dead_runs, requested_tag
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
@@ -24,7 +24,6 @@ from audio_compressor.defs.names import (
     RANGE_START_TAG,
     RAW_AUDIO,
     REPORT_JOB,
-    REQUESTED_TAG,
     SFTP_POOL,
 )
 from audio_compressor_tests.defs.test_night import execute, nightly
@@ -114,7 +113,7 @@ def test_a_command_counts_in_the_pool_but_does_not_wait(
 @contextmanager
 def run_worker(first: str, last: str, requested_at_seconds: float) -> Iterator["subprocess.Popen[str]"]:
     """A process that is ready to do a range of recordings."""
-    tags = {RANGE_START_TAG: first, RANGE_END_TAG: last, REQUESTED_TAG: str(requested_at_seconds)}
+    tags = {RANGE_START_TAG: first, RANGE_END_TAG: last, **requested_tag(requested_at_seconds)}
     command = [sys.executable, "-c", WORKER, json.dumps(tags)]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
