@@ -39,8 +39,10 @@ setup(
         "defusedxml>=0.7.1",  # Meta.xml comes from outside
         "imageio-ffmpeg>=0.6",  # a static FFmpeg inside a wheel: no system package is needed
         "matplotlib>=3.9",
+        "numpy>=2.0",  # measures the samples of an output
         "pandas>=2.2",
         "paramiko>=4",
+        "pillow>=11",  # draws their waveform
         "pydantic-settings>=2.7",
         "python-dotenv>=1.0",  # the command reads the same .env that `dagster dev` reads
         "rich>=13.9",

@@ -9,10 +9,9 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import IO
 
 from audio_compressor.errors import CancelledError, TimedOutError
 
@@ -30,11 +29,32 @@ INTERRUPTIBLE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Finished:
-    """How a child ended; ``returncode`` is negative for a signal. ``stderr`` is at most its last 1 MiB."""
+    """How a child ended; ``returncode`` is negative for a signal.
+
+    ``stdout`` is at most its first 16 MiB, and empty when somebody else took it; ``stderr`` at most its last 1 MiB.
+    """
 
     returncode: int
     stdout: bytes
     stderr: str
+
+
+TakeOutput = Callable[[bytes], None]
+
+
+class _Kept:
+    """The start of stdout and the end of stderr."""
+
+    def __init__(self) -> None:
+        self.stdout, self.stderr = bytearray(), bytearray()
+
+    def add_stdout(self, data: bytes) -> None:
+        self.stdout += data[: MAX_STDOUT_BYTES - len(self.stdout)]
+
+    def add_stderr(self, data: bytes) -> None:
+        self.stderr += data
+        if len(self.stderr) > 2 * MAX_STDERR_BYTES:
+            del self.stderr[:-MAX_STDERR_BYTES]
 
 
 @dataclass(eq=False)
@@ -54,8 +74,10 @@ class ChildProcesses:
         self._jobs: set[_Job] = set()
         self._cancelled = False
 
-    def run(self, argv: Sequence[str], *, timeout_seconds: float) -> Finished:
+    def run(self, argv: Sequence[str], *, timeout_seconds: float, take_stdout: TakeOutput | None = None) -> Finished:
         """Run ``argv`` without standard input and wait for its end, or kill its whole process group.
+
+        ``take_stdout`` is given what the child prints, piece by piece, instead of keeping it.
 
         Raises:
             TimedOutError: it ran for longer than ``timeout_seconds``.
@@ -64,11 +86,12 @@ class ChildProcesses:
         """
         job = _Job()
         if threading.current_thread() is not threading.main_thread():
-            return self._run(job, argv, timeout_seconds)
+            return self._run(job, argv, timeout_seconds, take_stdout)
         # Signal handlers raise in the main thread, and in the midst of starting a process its id would be lost (seen
         # in the tests). So the main thread only waits, where it can be interrupted without harm.
         result: Future[Finished] = Future()
-        worker = threading.Thread(target=self._run_into, args=(result, job, argv, timeout_seconds), name="child")
+        arguments = (result, job, argv, timeout_seconds, take_stdout)
+        worker = threading.Thread(target=self._run_into, args=arguments, name="child")
         try:
             worker.start()
             while not wait([result], timeout=INTERRUPTIBLE_SECONDS).done:
@@ -85,24 +108,32 @@ class ChildProcesses:
             for job in self._jobs:
                 self._abandon(job)
 
-    def _run_into(self, result: "Future[Finished]", job: _Job, argv: Sequence[str], timeout_seconds: float) -> None:
+    def _run_into(
+        self,
+        result: "Future[Finished]",
+        job: _Job,
+        argv: Sequence[str],
+        timeout_seconds: float,
+        take_stdout: TakeOutput | None,
+    ) -> None:
         try:
-            result.set_result(self._run(job, argv, timeout_seconds))
+            result.set_result(self._run(job, argv, timeout_seconds, take_stdout))
         except BaseException as error:
             result.set_exception(error)
 
-    def _run(self, job: _Job, argv: Sequence[str], timeout_seconds: float) -> Finished:
+    def _run(self, job: _Job, argv: Sequence[str], timeout_seconds: float, take_stdout: TakeOutput | None) -> Finished:
         deadline = time.monotonic() + timeout_seconds
+        kept = _Kept()
         process = self._start(job, argv)
         try:
-            stdout, stderr = _communicate(process, deadline)
+            ended = _communicate(process, deadline, take_stdout or kept.add_stdout, kept.add_stderr)
         finally:
             returncode = self._end(job, process)
         if self._cancelled:
             raise CancelledError(f"{argv[0]} was stopped because the run is being cancelled")
-        if stdout is None:
+        if not ended:
             raise TimedOutError(f"{argv[0]} was stopped after its time limit of {timeout_seconds:.0f} s")
-        return Finished(returncode, stdout, stderr[-MAX_STDERR_BYTES:].decode(errors="replace"))
+        return Finished(returncode, bytes(kept.stdout), kept.stderr[-MAX_STDERR_BYTES:].decode(errors="replace"))
 
     def _start(self, job: _Job, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
         with self._lock:
@@ -142,43 +173,32 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _communicate(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes | None, bytes]:
-    """Read both pipes until the child has ended; None instead of stdout when the deadline came first."""
-    stdout, stderr = bytearray(), bytearray()
+def _communicate(
+    process: subprocess.Popen[bytes], deadline: float, take_stdout: TakeOutput, take_stderr: TakeOutput
+) -> bool:
+    """Read both pipes until the child has ended; False when the deadline came first."""
     exited = False
     pidfd = os.pidfd_open(process.pid)
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(pidfd, selectors.EVENT_READ)
-            for pipe, kept in ((process.stdout, stdout), (process.stderr, stderr)):
+            for pipe, take in ((process.stdout, take_stdout), (process.stderr, take_stderr)):
                 if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, kept)
+                    selector.register(pipe, selectors.EVENT_READ, take)
             while selector.get_map():
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if not ready and time.monotonic() >= deadline:
-                    return (bytes(stdout) if exited else None), bytes(stderr)
+                if time.monotonic() >= deadline and not (exited and ready):
+                    return exited
                 for key, _ in ready:
                     if key.fd == pidfd:
                         exited = True
                         selector.unregister(pidfd)
                         _kill_group(process)
                         deadline = time.monotonic() + _DRAIN_SECONDS
-                    elif not _read(key.fileobj, key.data):
+                    elif data := os.read(key.fd, _READ_BYTES):
+                        key.data(data)
+                    else:
                         selector.unregister(key.fileobj)
-                _keep_within_limits(stdout, stderr)
     finally:
         os.close(pidfd)
-    return bytes(stdout), bytes(stderr)
-
-
-def _read(pipe: "int | IO[bytes] | object", kept: bytearray) -> bool:
-    """Append what is there; False at the end."""
-    data = os.read(pipe.fileno(), _READ_BYTES)  # type: ignore[union-attr]
-    kept += data
-    return bool(data)
-
-
-def _keep_within_limits(stdout: bytearray, stderr: bytearray) -> None:
-    del stdout[MAX_STDOUT_BYTES:]
-    if len(stderr) > 2 * MAX_STDERR_BYTES:
-        del stderr[:-MAX_STDERR_BYTES]
+    return True

@@ -142,6 +142,29 @@ def test_a_flood_of_output_is_bounded_and_keeps_what_counts() -> None:
     assert len(finished.stderr) == MAX_STDERR_BYTES
 
 
+def test_output_is_given_away_piece_by_piece() -> None:
+    pieces: list[bytes] = []
+    script = "import sys\nfor _ in range(300): sys.stdout.buffer.write(bytes(range(256)) * 400)"
+    finished = ChildProcesses().run([sys.executable, "-c", script], timeout_seconds=60, take_stdout=pieces.append)
+    assert b"".join(pieces) == bytes(range(256)) * 400 * 300
+    assert len(pieces) > 100
+    assert finished.stdout == b""
+
+
+def test_who_takes_the_output_may_end_it() -> None:
+    def refuse(data: bytes) -> None:
+        raise ValueError(len(data))
+
+    with pytest.raises(ValueError, match=r"\d+"):
+        ChildProcesses().run(["yes", "no-thanks"], timeout_seconds=60, take_stdout=refuse)
+    assert not processes_with("no-thanks")
+
+
+def test_a_flood_without_end_reaches_the_time_limit() -> None:
+    with pytest.raises(TimedOutError):
+        ChildProcesses().run(["yes"], timeout_seconds=0.5)
+
+
 def test_a_process_that_left_the_group_cannot_hold_us(tmp_path: Path) -> None:
     """It keeps our pipes open long after the child has ended."""
     pid_file = tmp_path / "pid"

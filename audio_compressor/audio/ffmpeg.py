@@ -16,7 +16,7 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from audio_compressor.errors import EncodingError, FfmpegMissingError, OutOfSpaceError, TimedOutError
-from audio_compressor.processes import ChildProcesses, Finished
+from audio_compressor.processes import ChildProcesses, Finished, TakeOutput
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,17 @@ class Ffmpeg:
     version: str
 
     def run(
-        self, arguments: Sequence[str], *, children: ChildProcesses, timeout_seconds: float, check: bool = True
+        self,
+        arguments: Sequence[str],
+        *,
+        children: ChildProcesses,
+        timeout_seconds: float,
+        check: bool = True,
+        take_stdout: TakeOutput | None = None,
     ) -> Finished:
         """Run FFmpeg; with ``check=False`` an exit code other than 0 is left to the caller.
+
+        ``take_stdout`` is given what it writes to ``pipe:1``, piece by piece.
 
         Raises:
             EncodingError: it ended with an error (with the last lines it printed), or reached the time limit.
@@ -56,7 +64,7 @@ class Ffmpeg:
         argv = [str(self.binary), *_GLOBAL_OPTIONS, *arguments]
         logger.debug("Running %s", argv)
         try:
-            finished = children.run(argv, timeout_seconds=timeout_seconds)
+            finished = children.run(argv, timeout_seconds=timeout_seconds, take_stdout=take_stdout)
         except TimedOutError as error:
             raise EncodingError(
                 f"FFmpeg was stopped after its time limit of {timeout_seconds:.0f} s; "

@@ -1,4 +1,4 @@
-"""Is the output what it should be? Decodes it to its end in one pass that also measures it and draws its waveform.
+"""Is the output what it should be? Decodes it to its end, measures every sample of it and draws its waveform.
 
 FFmpeg's exit code proves nothing: an Opus file cut in half decodes with exit code 0. Its duration gives it away.
 """
@@ -7,23 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, ending, input_arguments, problems, tail
-from audio_compressor.audio.levels import Levels, parse_volumedetect
-from audio_compressor.audio.probe import FIRST_SAMPLE, Stream, parse_stream
+from audio_compressor.audio.levels import Levels
+from audio_compressor.audio.probe import FIRST_SAMPLE, parse_stream
 from audio_compressor.audio.profiles import Profile
-from audio_compressor.audio.wav import LARGE_PACKETS
+from audio_compressor.audio.wav import inspect_wav
 from audio_compressor.errors import VerificationError
-from audio_compressor.processes import ChildProcesses
+from audio_compressor.processes import ChildProcesses, TakeOutput
 
-# Square root scale, or talk is a thin line. Transparent behind one colour, so that it suits a light and a dark page.
-# With fewer samples than columns showwavespic fails, hence apad.
-_PICTURE = "apad=whole_len=1200,showwavespic=s=600x80:scale=sqrt:filter=peak:colors=#2f6fab|#2f6fab"
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class VerifiedOutput:
     """What the output decodes to; ``levels`` are of all channels together, ``waveform_png`` is a picture of 600x80."""
 
-    stream: Stream
     duration_seconds: float
     levels: Levels
     waveform_png: bytes
@@ -44,37 +41,64 @@ def verify_output(
         VerificationError: it does not decode without an error, is not what the profile asks for, or has another length.
         EncodingError: the time limit was reached.
     """
-    graph = (
-        "[0:a:0]asplit=3[all][look][draw];"
-        f"[all]volumedetect[sound];[look]{FIRST_SAMPLE},anullsink;[draw]{_PICTURE}[png]"
-    )
+    # numpy and Pillow are loaded with the first recording, not with the code location.
+    from audio_compressor.audio.meter import Meter
+    from audio_compressor.audio.waveform import draw_waveform
+
+    samples_per_second = profile.decoded_sample_rate_hz * profile.channels
+    meter = Meter(round(expected_duration_seconds * samples_per_second))
+    if profile.audio_format == "wav":
+        _read_wav(path, profile, meter.add)
+    else:
+        _decode(path, profile, meter.add, ffmpeg, children, timeout_seconds)
+    if not meter.samples:
+        raise _does_not_decode(path, "it holds no sound")
+    duration_seconds = meter.samples / samples_per_second
+    _compare_durations(path, duration_seconds, expected_duration_seconds, profile)
+    return VerifiedOutput(duration_seconds, meter.levels(), draw_waveform(*meter.outline()))
+
+
+def _read_wav(path: Path, profile: Profile, take: TakeOutput) -> None:
+    """The samples of a WAV file are as they are: a start of FFmpeg takes longer than reading 23 MB of recording."""
+    header = inspect_wav(path)
+    if header is None or not header.is_16_bit_pcm:
+        raise _does_not_decode(path, "it is no WAV file of 16 bits")
+    if header.repair:
+        raise _does_not_decode(path, header.repair)
+    _compare_streams(path, profile, profile.codec, header.sample_rate_hz, header.channels)
+    left_bytes = header.actual_data_bytes
+    with path.open("rb", buffering=0) as file:
+        file.seek(header.data_offset)
+        while data := file.read(min(_READ_BYTES, left_bytes)):
+            take(data)
+            left_bytes -= len(data)
+
+
+def _decode(
+    path: Path, profile: Profile, take: TakeOutput, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float
+) -> None:
+    graph = f"[0:a:0]asplit=2[all][look];[look]{FIRST_SAMPLE},anullsink"
     finished = ffmpeg.run(
-        (
-            *input_arguments(path, LARGE_PACKETS if profile.audio_format == "wav" else ()),
-            *("-filter_complex", graph, "-map", "[sound]", "-f", "null", "-"),
-            *("-map", "[png]", "-frames:v", "1", "-c:v", "png", "-fflags", "+bitexact", "-f", "image2pipe", "pipe:1"),
-        ),
+        (*input_arguments(path), "-filter_complex", graph, "-map", "[all]", "-f", "s16le", "pipe:1"),
         children=children,
         timeout_seconds=timeout_seconds,
         check=False,
+        take_stdout=take,
     )
     if finished.returncode or problems(finished.stderr):
-        raise VerificationError(
-            f"The output {path.name} does not decode to its end: FFmpeg {ending(finished.returncode)}, "
-            f"{tail(finished.stderr)}",
-            check="decodes_to_end",
-        )
-    stream, measured = parse_stream(finished.stderr), parse_volumedetect(finished.stderr)
-    if stream is None or not measured:
-        raise VerificationError(f"The output {path.name} holds no sound", check="decodes_to_end")
-    _compare_streams(path, stream, profile)
-    duration_seconds = measured[0].samples / stream.channels / stream.sample_rate_hz
-    _compare_durations(path, duration_seconds, expected_duration_seconds, profile)
-    return VerifiedOutput(stream, duration_seconds, measured[0], finished.stdout)
+        raise _does_not_decode(path, f"FFmpeg {ending(finished.returncode)}, {tail(finished.stderr)}")
+    stream = parse_stream(finished.stderr)
+    if stream is None:
+        raise _does_not_decode(path, "it holds no sound")
+    _compare_streams(path, profile, stream.codec, stream.sample_rate_hz, stream.channels)
 
 
-def _compare_streams(path: Path, stream: Stream, profile: Profile) -> None:
-    found = (stream.codec, stream.sample_rate_hz, stream.channels)
+def _does_not_decode(path: Path, reason: str) -> VerificationError:
+    return VerificationError(f"The output {path.name} does not decode to its end: {reason}", check="decodes_to_end")
+
+
+def _compare_streams(path: Path, profile: Profile, codec: str, sample_rate_hz: int, channels: int) -> None:
+    found = (codec, sample_rate_hz, channels)
     wanted = (profile.codec, profile.decoded_sample_rate_hz, profile.channels)
     if found != wanted:
         raise VerificationError(

@@ -351,7 +351,10 @@ def test_a_hanging_ffmpeg_is_stopped_by_the_time_limit(workshop: Workshop) -> No
 @pytest.mark.parametrize(
     ("audio_format", "spoil", "check"),
     [
-        ("wav", 'head -c 9000 "$file" > "$file.cut"', "duration_matches"),
+        ("wav", 'head -c 9000 "$file" > "$file.cut"', "decodes_to_end"),
+        ("wav", '"$REAL" -v error -i "$file" -t 1 -f wav "$file.cut"', "duration_matches"),
+        ("wav", '"$REAL" -v error -i "$file" -ar 8000 -f wav "$file.cut"', "decodes_to_end"),
+        ("wav", '"$REAL" -v error -i "$file" -f flac "$file.cut"', "decodes_to_end"),
         ("opus", 'head -c 9000 "$file" > "$file.cut"', "duration_matches"),
         ("opus", 'yes garbage | head -c 20000 > "$file.cut"', "decodes_to_end"),
         ("flac", ': > "$file.cut"', "decodes_to_end"),

@@ -119,9 +119,9 @@ def test_another_rate_channel_count_or_codec_fails(
 def test_a_time_limit_is_not_a_verdict(
     outputs: dict[AudioFormat, bytes], ffmpeg: Ffmpeg, children: ChildProcesses, tmp_path: Path
 ) -> None:
-    file = tmp_path / "out.wav"
-    file.write_bytes(outputs["wav"])
+    file = tmp_path / "out.opus"
+    file.write_bytes(outputs["opus"])
     with pytest.raises(EncodingError, match="time limit"):
         verify_output(
-            file, SECONDS, Profile("wav", 16000, 1, 32), ffmpeg=ffmpeg, children=children, timeout_seconds=0.0
+            file, SECONDS, Profile("opus", 16000, 1, 32), ffmpeg=ffmpeg, children=children, timeout_seconds=0.0
         )
