@@ -19,6 +19,7 @@ DEVELOPMENT = [
     "types-croniter",
     "types-defusedxml",
     "types-paramiko",
+    "types-pyyaml",
 ]
 
 setup(

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dagster import DagsterInstance
 
 from benchmarks.history import (
@@ -91,10 +92,10 @@ def build(world: World, count: int, storage: str) -> None:
 def prepare(world: World, storage: str) -> None:
     """An empty instance with this storage."""
     world.home.mkdir(parents=True)
-    config = (CHECKOUT / "dagster.yaml").read_text()
+    config = yaml.safe_load((CHECKOUT / "dagster.yaml").read_text())
     if storage == "postgres":
-        config += f"\nstorage:\n  postgres:\n    postgres_url:\n      env: {_POSTGRES_URL}\n"
-    (world.home / "dagster.yaml").write_text(config)
+        config["storage"] = {"postgres": {"postgres_url": {"env": _POSTGRES_URL}}}
+    (world.home / "dagster.yaml").write_text(yaml.safe_dump(config))
 
 
 _MUTABLE = ("dagster", "compressed", "postgres")
@@ -126,6 +127,7 @@ def serving(world: World, storage: str) -> Iterator[dict[str, str]]:
         server = stack.enter_context(loopback_sshd(keys))
         if storage == "postgres":
             os.environ[_POSTGRES_URL] = stack.enter_context(postgres(world.directory / "postgres"))
+        os.environ["DAGSTER_HOME"] = str(world.home)  # for the instances that this process opens
         yield {name: os.environ[name] for name in (_POSTGRES_URL,) if name in os.environ} | world.environment(
             server.port, USER, server.user_key, server.known_hosts
         )

@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import yaml  # type: ignore[import-untyped]  # comes with Dagster, without types
+import yaml  # comes with Dagster
 from dotenv import load_dotenv
 
 from audio_compressor.errors import AudioCompressorError, ConfigurationError, HistoryError
@@ -31,7 +31,15 @@ CONFIG = "dagster.yaml"
 SHIPPED_CONFIG = Path(__file__).parents[2] / CONFIG
 # Where Dagster puts them, unless its configuration has one of these keys. The last one tells that all are there.
 DATABASES = ("schedules/schedules.db", "history/runs.db", "history/runs/index.db")
-OTHER_STORAGE = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
+STORAGE_KEYS = {"storage", "run_storage", "event_log_storage", "schedule_storage"}
+# What the shipped configuration says; these are the same databases in the same place.
+SHIPPED_STORAGE = {
+    "custom": {
+        "module": "audio_compressor.defs.sqlite_storage",
+        "class": "SqliteStorage",
+        "config": {"base_dir": {"env": "DAGSTER_HOME"}},
+    }
+}
 _BEING_MADE = ".new"
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
@@ -119,9 +127,10 @@ def _prepare(home: Path) -> None:
         if SHIPPED_CONFIG.is_file() and not (home / CONFIG).exists():
             shutil.copyfile(SHIPPED_CONFIG, new / CONFIG)
             (new / CONFIG).rename(home / CONFIG)
-        if _keeps_databases_in(home):
-            if (home / CONFIG).exists():
-                shutil.copyfile(home / CONFIG, new / CONFIG)
+        config = _config(home)
+        if _keeps_databases_at_home(config):
+            unsaid = {key: value for key, value in config.items() if key not in STORAGE_KEYS}
+            (new / CONFIG).write_text(yaml.safe_dump(unsaid))
             with open_instance(new):
                 pass
             for database in DATABASES:
@@ -136,18 +145,25 @@ def _prepare(home: Path) -> None:
 
 def _is_prepared(home: Path) -> bool:
     configured = (home / CONFIG).exists() or not SHIPPED_CONFIG.is_file()
-    return configured and ((home / DATABASES[-1]).exists() or not _keeps_databases_in(home))
+    return configured and ((home / DATABASES[-1]).exists() or not _keeps_databases_at_home(_config(home)))
 
 
-def _keeps_databases_in(home: Path) -> bool:
-    """Whether its dagster.yaml leaves the databases where Dagster puts them; one that cannot be read is no yes."""
+def _config(home: Path) -> Any:
+    """What its dagster.yaml says; None when it cannot be read, which is told when Dagster reads it."""
     try:
-        config = yaml.safe_load((home / CONFIG).read_text()) or {}
+        return yaml.safe_load((home / CONFIG).read_text()) or {}
     except FileNotFoundError:
-        return True
+        return {}
     except (yaml.YAMLError, UnicodeDecodeError):
+        return None
+
+
+def _keeps_databases_at_home(config: Any) -> bool:
+    """Whether the databases are where Dagster, or the shipped configuration, puts them."""
+    if not isinstance(config, dict):
         return False
-    return isinstance(config, dict) and not config.keys() & OTHER_STORAGE
+    said = {key: value for key, value in config.items() if key in STORAGE_KEYS}
+    return said in ({}, {"storage": SHIPPED_STORAGE})
 
 
 def _home() -> Path:

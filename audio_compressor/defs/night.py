@@ -11,7 +11,6 @@ from dagster_shared.error import SerializableErrorInfo
 from audio_compressor.batch.connections import SharedConnection
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
-from audio_compressor.defs.databases import kept_open
 from audio_compressor.defs.history import process_tag
 from audio_compressor.defs.intake import Survey, Surveyor, run_tags
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
@@ -70,7 +69,7 @@ def run_night(settings: Settings, instance: DagsterInstance, watcher: Watcher) -
         AudioCompressorError: the source cannot be listed.
     """
     resources = build_resources(settings)
-    with kept_open(instance), closing(SharedConnection()) as connection:
+    with closing(SharedConnection()) as connection:
         return _run_night(settings, resources, connection, instance, watcher)
 
 

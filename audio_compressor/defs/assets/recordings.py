@@ -17,7 +17,6 @@ from audio_compressor.batch.explain import explain
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.defs.checks import check_specs
-from audio_compressor.defs.databases import kept_open
 from audio_compressor.defs.events import outcome_events
 from audio_compressor.defs.history import (
     claimed_before,
@@ -122,7 +121,6 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         resources, cancel = Resources(sftp, storage, audio, running), Event()
         with (
             connections.open(sftp.endpoint()) as connection,
-            kept_open(instance, context.run.run_id),
             resources.open_storage(cancel) as opened,
         ):
             if opened.location == "local":
