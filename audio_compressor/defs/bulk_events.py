@@ -17,7 +17,7 @@ Event = dg.AssetObservation | dg.AssetMaterialization
 def report_events(instance: DagsterInstance, events: Sequence[Event]) -> None:
     """What ``report_runless_asset_event`` does for each, but in few statements where the storage has a way for it.
 
-    PostgreSQL takes 5.5 s less for 500 of them; SQLite takes 7 ms for each either way.
+    PostgreSQL takes 5.5 s less for 500 of them; SQLite takes 2 ms for each either way.
     """
     for group in _of_one_kind(events):
         for start in range(0, len(group), _AT_ONCE):
