@@ -22,6 +22,8 @@ MAX_STDERR_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
 # After the child has ended and its group is killed, its pipes can only be held by a process that left the group.
 _DRAIN_SECONDS = 1.0
+# More than is left in two pipes when a child ends; Linux makes them 64 KiB each, and 1 MiB at most.
+_MOST_LEFT_BYTES = 4 * 1024 * 1024
 # The main thread waits in steps of this length. A signal that arrives between Python's look for signals and the system
 # call that blocks does not end that call: in one of some hundred tests the main thread slept on for minutes.
 INTERRUPTIBLE_SECONDS = 0.2
@@ -178,6 +180,7 @@ def _communicate(
 ) -> bool:
     """Read both pipes until the child has ended; False when the deadline came first."""
     exited = False
+    left_bytes = _MOST_LEFT_BYTES
     pidfd = os.pidfd_open(process.pid)
     try:
         with selectors.DefaultSelector() as selector:
@@ -187,8 +190,6 @@ def _communicate(
                     selector.register(pipe, selectors.EVENT_READ, take)
             while selector.get_map():
                 ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if time.monotonic() >= deadline and not (exited and ready):
-                    return exited
                 for key, _ in ready:
                     if key.fd == pidfd:
                         exited = True
@@ -196,9 +197,12 @@ def _communicate(
                         _kill_group(process)
                         deadline = time.monotonic() + _DRAIN_SECONDS
                     elif data := os.read(key.fd, _READ_BYTES):
+                        left_bytes -= len(data) if exited else 0
                         key.data(data)
                     else:
                         selector.unregister(key.fileobj)
+                if time.monotonic() >= deadline and not (exited and ready and left_bytes > 0):
+                    return exited
     finally:
         os.close(pidfd)
     return True

@@ -29,7 +29,10 @@ _FORMATS: Mapping[AudioFormat, _Format] = {
     # 60 ms (RFC 6716, section 2.1.4) instead of 20, 652 s took 2.0 s of CPU to encode, not 2.7, and 0.65 to decode, not
     # 1.34.
     "opus": _Format(
-        *("opus", "opus", "libopus", "opus"),
+        extension="opus",
+        codec="opus",
+        encoder="libopus",
+        muxer="opus",
         delay_samples=312,
         decoded_sample_rate_hz=48000,
         options=("-frame_duration", "60"),

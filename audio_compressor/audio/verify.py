@@ -1,6 +1,7 @@
-"""Is the output what it should be? Decodes it to its end, measures every sample of it and draws its waveform.
+"""Is the output what it should be? Reads it to its end, measures every sample of it and draws its waveform.
 
-FFmpeg's exit code proves nothing: an Opus file cut in half decodes with exit code 0. Its duration gives it away.
+FFmpeg decodes it; but the samples of a WAV file are in it as they are. FFmpeg's exit code proves nothing: an Opus file
+cut in half decodes with exit code 0. Its duration gives it away.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from audio_compressor.audio.probe import FIRST_SAMPLE, parse_stream
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.audio.wav import inspect_wav
 from audio_compressor.errors import VerificationError
+from audio_compressor.local_files import local_errors
 from audio_compressor.processes import ChildProcesses, TakeOutput
 
 _READ_BYTES = 1 << 20
@@ -41,7 +43,8 @@ def verify_output(
 
     Raises:
         VerificationError: it does not decode without an error, is not what the profile asks for, or has another length.
-        EncodingError: the time limit was reached.
+        EncodingError: FFmpeg reached the time limit.
+        StorageError: it cannot be read.
     """
     # numpy and Pillow are loaded with the first recording, not with the code location.
     from audio_compressor.audio.meter import Meter
@@ -61,15 +64,18 @@ def verify_output(
 
 
 def _read_wav(path: Path, profile: Profile, take: TakeOutput) -> None:
-    """The samples of a WAV file are as they are: a start of FFmpeg takes longer than reading 23 MB of recording."""
-    header = inspect_wav(path)
+    """To start FFmpeg takes longer than to read the samples of a recording of 23 MB."""
+    with local_errors(path):
+        header = inspect_wav(path)
     if header is None or not header.is_16_bit_pcm:
         raise _does_not_decode(path, "it is no WAV file of 16 bits")
     if header.repair:
         raise _does_not_decode(path, header.repair)
+    if header.actual_data_bytes % (2 * header.channels):
+        raise _does_not_decode(path, "it ends in the middle of a sample")
     _compare_streams(path, profile, profile.codec, header.sample_rate_hz, header.channels)
     left_bytes = header.actual_data_bytes
-    with path.open("rb", buffering=0) as file:
+    with local_errors(path), path.open("rb", buffering=0) as file:
         file.seek(header.data_offset)
         while data := file.read(min(_READ_BYTES, left_bytes)):
             take(data)

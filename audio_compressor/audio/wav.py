@@ -27,8 +27,8 @@ _CLUSTER_BYTES = 64 * 1024
 # A header has a handful of chunks before the samples; a file with more is garbage that looks like chunks.
 _MAX_CHUNKS = 1000
 # FFmpeg's WAV reader makes packets of 4 kB, and each is handed from thread to thread: 115 MB to 16 kHz took 0.50 s of
-# CPU so, and 0.29 s in packets of 128 kB; to verify the output took 0.42 and 0.07 s. It looks into the first packets
-# for other codecs in disguise (DTS): into 32 by itself, and into as many bytes with one of these.
+# CPU so, and 0.29 s in packets of 128 kB. It looks into the first packets for other codecs in disguise (DTS): into 32
+# by itself, and into as many bytes with one of these.
 LARGE_PACKETS = ("-max_size", "131072", "-max_probe_packets", "1")
 
 _RAW_FORMATS: Mapping[tuple[int, int], str] = {

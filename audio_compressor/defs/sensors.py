@@ -19,8 +19,8 @@ from audio_compressor.retries import Retry
 INTERVAL_SECONDS = 30
 # A destination that is away for an hour costs four short runs.
 RELOCATION_INTERVAL_SECONDS = 900
-# An evaluation has 60 s, and then the daemon takes 7 ms for each event that it stores. What is over is found again at
-# the next tick.
+# An evaluation has 60 s, and then the daemon takes 2 to 7 ms for each event that it stores. What is over is found
+# again at the next tick.
 MOST_PER_TICK = 500
 _LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 

@@ -1,4 +1,4 @@
-"""Dagster's storage in SQLite files, with connections that are kept; dagster.yaml names it.
+"""Dagster's storage in SQLite files, with connections to the event log that are kept; dagster.yaml names it.
 
 Dagster makes an engine of SQLAlchemy and a connection for every statement and throws them away: the statement is
 compiled anew, and as the last connection to a database closes, SQLite moves its journal into it and waits for the disk
@@ -6,19 +6,21 @@ several times. An event took 6.6 ms so and takes 1.9 with connections that stay,
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagster import EventLogEntry
+from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, _event_logs_directory
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
 
-# The database of all assets, and those of the runs that were asked for last; the webserver asks for many.
+# Those that were asked for last: the one of all assets, and those of runs. The webserver asks for many.
 MOST_KEPT = 8
 
 # Device and number of a file; None where there is none.
@@ -32,37 +34,53 @@ class _Kept:
 
 
 class SqliteEventLog(SqliteEventLogStorage):
-    """Everything as Dagster has it, but for where a connection comes from."""
+    """Everything as Dagster has it, but for where a connection comes from, and how an open page learns of news."""
 
     def __init__(self, base_dir: str) -> None:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._tables: set[str] = set()
+        self._watcher = SqlPollingEventWatcher(self)
         super().__init__(base_dir)
 
     def has_table(self, table_name: str) -> bool:
         """Dagster asks with nearly every event, by a connection of its own; a table that is there stays."""
-        if table_name not in self._tables and super().has_table(table_name):
+        if table_name in self._tables:
+            return True
+        found = super().has_table(table_name)
+        if found:
             self._tables.add(table_name)
-        return table_name in self._tables
+        return found
+
+    def watch(self, run_id: str, cursor: str | None, callback: Callable[[EventLogEntry, str], None]) -> None:
+        """By asking, as on PostgreSQL. Dagster's own for SQLite waits for the database file to be written, which it is
+        not for a long time while a connection is open: new events are in the journal.
+        """
+        self._watcher.watch_run(run_id, cursor, callback)
+
+    def end_watch(self, run_id: str, handler: Callable[[EventLogEntry, str], None]) -> None:
+        self._watcher.unwatch_run(run_id, handler)
 
     def dispose(self) -> None:
+        self._watcher.close()
+        super().dispose()
         with self._db_lock:
             while self._kept:
                 self._close_oldest()
-        super().dispose()
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
+        """One at a time. A result must be read to its end within the block: it would hold an old state, in which the
+        next block cannot write.
+        """
         with self._db_lock, self._engine(shard).begin() as connection:
             yield connection
 
     def _engine(self, shard: str) -> Engine:
         kept = self._kept.get(shard)
         if kept and kept.file != _file(self.path_for_shard(shard)):
-            # Deleted, as by `dagster run wipe`, or put back from a backup: what is open would be written to nowhere.
+            # Deleted, as by `dagster run wipe`: what is open would be written to nowhere.
             del self._kept[shard]
             kept.engine.dispose()
-            self._initialized_dbs.discard(shard)
             self._tables.clear()
             kept = None
         if kept is None:
@@ -74,15 +92,20 @@ class SqliteEventLog(SqliteEventLogStorage):
         return kept.engine
 
     def _open(self, shard: str) -> _Kept:
+        path = self.path_for_shard(shard)
         engine = create_engine(
             self.conn_string_for_shard(shard),
             pool_size=1,  # `_db_lock` lets one thread in
             connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
         )
-        if shard not in self._initialized_dbs:
-            self._initdb(engine)
-            self._initialized_dbs.add(shard)
-        return _Kept(engine, _file(self.path_for_shard(shard)))
+        try:
+            if shard not in self._initialized_dbs or _file(path) is None:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+        except BaseException:
+            engine.dispose()
+            raise
+        return _Kept(engine, _file(path))
 
     def _close_oldest(self) -> None:
         _, kept = self._kept.popitem(last=False)

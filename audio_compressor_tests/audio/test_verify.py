@@ -80,6 +80,17 @@ def test_half_an_opus_file_decodes_without_complaint(
     assert caught.value.check == "duration_matches"
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_half_a_sample_at_the_end_fails(verify: Verify, tmp_path: Path, channels: int) -> None:
+    whole = write_wav(tmp_path / "whole.wav", speech(SECONDS, channels=channels), sample_rate_hz=16000).read_bytes()
+    profile = Profile("wav", 16000, channels, 32)
+    length = int.from_bytes(whole[40:44], "little")
+    assert verify(whole, profile, length / 32000 / channels).levels.samples == length // 2
+    short = whole[:40] + (length - channels).to_bytes(4, "little") + whole[44:-channels]
+    with pytest.raises(VerificationError, match="middle of a sample"):
+        verify(short, profile, length / 32000 / channels)
+
+
 @pytest.mark.parametrize("audio_format", ["mp3", "flac"])
 def test_damage_inside_fails(verify: Verify, outputs: dict[AudioFormat, bytes], audio_format: AudioFormat) -> None:
     content = bytearray(outputs[audio_format])

@@ -1,5 +1,6 @@
 """The event log whose connections are kept, on real files, beside Dagster's own and other processes."""
 
+import queue
 import shutil
 import sqlite3
 import subprocess
@@ -62,6 +63,14 @@ def test_the_shipped_configuration_names_it() -> None:
     assert yaml.safe_load(SHIPPED_CONFIG.read_text())["storage"] == SHIPPED_STORAGE
 
 
+def test_a_table_is_looked_for_until_it_is_there(event_log: SqliteEventLog) -> None:
+    assert not event_log.has_table("later")
+    with event_log.index_connection() as connection:
+        connection.exec_driver_sql("CREATE TABLE later (id INTEGER)")
+    assert event_log.has_table("later")
+    assert event_log.has_table("event_logs")
+
+
 def test_a_home_may_be_written_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     storage = SqliteStorage.from_config_value(None, {"base_dir": "~/dagster"})
@@ -111,7 +120,7 @@ def test_disposed_of_nothing_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_database_that_was_replaced_is_opened_again(instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    """A backup is put back while the webserver runs."""
+    """Together with its journal: the one of the old file would be taken for the new one's."""
     report(instance, "before")
     runs = Path(instance.root_directory) / "history/runs"
     with closing(sqlite3.connect(runs / "index.db")) as source, closing(sqlite3.connect(tmp_path / "b")) as backup:
@@ -134,6 +143,38 @@ def test_databases_that_were_deleted_are_made_again(instance: dg.DagsterInstance
     report(instance, "after")
     assert reported(instance) == {"after"}
     assert event_log.get_records_for_run(RUN_ID).records == []
+
+
+def test_what_was_closed_before_it_was_deleted(instance: dg.DagsterInstance, event_log: SqliteEventLog) -> None:
+    event_log.get_records_for_run(RUN_ID)
+    for number in range(MOST_KEPT):
+        event_log.get_records_for_run(f"run-{number}")
+    assert RUN_ID not in open_databases(instance)
+    for path in (Path(instance.root_directory) / "history/runs").glob(f"{RUN_ID}*"):
+        path.unlink()
+    assert event_log.get_records_for_run(RUN_ID).records == []
+
+
+def test_an_open_page_of_a_run_gets_what_another_process_writes(
+    instance: dg.DagsterInstance, theirs: dg.DagsterInstance, event_log: SqliteEventLog
+) -> None:
+    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def show(entry: dg.EventLogEntry, _cursor: str) -> None:
+        seen.put(entry.message)
+
+    event_log.get_records_for_run(RUN_ID)  # what the page shows first; it leaves a connection open
+    event_log.watch(RUN_ID, None, show)
+    run = theirs.create_run_for_job(_nothing, run_id=RUN_ID)
+    for number in range(3):
+        theirs.report_engine_event(f"news {number}", run)
+        assert seen.get(timeout=20) == f"news {number}"
+    event_log.end_watch(RUN_ID, show)
+
+
+@dg.job
+def _nothing() -> None:
+    pass
 
 
 def test_wiped_by_dagster(instance: dg.DagsterInstance, theirs: dg.DagsterInstance) -> None:
