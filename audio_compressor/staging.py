@@ -6,17 +6,19 @@ it ends, so what a killed run left behind is told from what a running one uses, 
 
 import fcntl
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from audio_compressor.errors import OutOfSpaceError
+from audio_compressor.errors import CancelledError, OutOfSpaceError
 from audio_compressor.local_files import local_errors
 
 # What the file system, logs and other programs need beside us.
 RESERVE_BYTES = 50_000_000
 _LOCK_NAME = ".lock"
+_LOOK_SECONDS = 0.2
 
 
 class Staging:
@@ -24,25 +26,47 @@ class Staging:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._in_use = 0
+        self._released = threading.Condition()
 
     @contextmanager
     def recording(self, directory: str) -> Iterator[Path]:
         """A directory for one recording; gone, with everything in it, at the end of the block."""
         path = self.path / directory
         path.mkdir()
+        with self._released:
+            self._in_use += 1
         try:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+            with self._released:
+                self._in_use -= 1
+                self._released.notify_all()
 
-    def require_space(self, needed_bytes: int) -> None:
-        """Raise OutOfSpaceError when less than ``needed_bytes`` and a reserve are free."""
-        free_bytes = shutil.disk_usage(self.path).free
-        if free_bytes < needed_bytes + RESERVE_BYTES:
-            raise OutOfSpaceError(
-                f"{self.path} has {free_bytes / 1e6:,.0f} MB free; {needed_bytes / 1e6:,.0f} MB and a reserve of "
-                f"{RESERVE_BYTES / 1e6:,.0f} MB are needed. Free some space or point TEMP_DIR to a larger disk."
-            )
+    def require_space(self, needed_bytes: int, cancel: threading.Event | None = None) -> None:
+        """To be called for one of the recordings: wait for ``needed_bytes`` and a reserve to be free, for as long as
+        there are others whose space will be given back.
+
+        Raises:
+            OutOfSpaceError: too little is free, and what is taken is not ours.
+            CancelledError: soon after ``cancel`` is set.
+        """
+        while True:
+            with self._released:
+                is_alone = self._in_use <= 1
+            free_bytes = shutil.disk_usage(self.path).free
+            if free_bytes >= needed_bytes + RESERVE_BYTES:
+                return
+            if is_alone:
+                raise OutOfSpaceError(
+                    f"{self.path} has {free_bytes / 1e6:,.0f} MB free; {needed_bytes / 1e6:,.0f} MB and a reserve of "
+                    f"{RESERVE_BYTES / 1e6:,.0f} MB are needed. Free some space or point TEMP_DIR to a larger disk."
+                )
+            with self._released:
+                self._released.wait(_LOOK_SECONDS)  # in steps: originals go before their recordings do
+            if cancel is not None and cancel.is_set():
+                raise CancelledError("stopped while waiting for staging space")
 
 
 @contextmanager

@@ -1,24 +1,27 @@
 """Staging is private to a run, removed in every outcome, and what a killed run left is removed by the next."""
 
+import os
 import shutil
 import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from audio_compressor.errors import OutOfSpaceError
+from audio_compressor.errors import CancelledError, OutOfSpaceError
 from audio_compressor.staging import RESERVE_BYTES, Staging, open_staging
 from audio_compressor_tests.fixtures.directories import names_in
 
 # A run in a process of its own: it stages a file, says so, and then waits to be ended.
 _RUN = """
 import sys
+import threading
 from pathlib import Path
 from audio_compressor.staging import open_staging
 
@@ -149,6 +152,36 @@ def test_the_reserve_is_left_for_others(tmp_path: Path) -> None:
     with pytest.raises(OutOfSpaceError):
         staging.require_space(free_bytes - RESERVE_BYTES // 2)
     staging.require_space(max(free_bytes - 40 * RESERVE_BYTES, 0))
+
+
+def test_space_that_the_run_itself_takes_is_waited_for(temp_dir: Path) -> None:
+    with (
+        open_staging(temp_dir, "run-1") as staging,
+        ThreadPoolExecutor(1) as thread,
+        staging.recording("first") as first,
+        staging.recording("second"),
+    ):
+        with (first / "StereoMix.wav").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 400_000_000)
+        # Other programs write meanwhile, so there are 200 MB to either side.
+        needed_bytes = shutil.disk_usage(staging.path).free + 200_000_000 - RESERVE_BYTES
+        waiting = thread.submit(staging.require_space, needed_bytes, threading.Event())
+        assert not wait([waiting], timeout=1.0).done
+        (first / "StereoMix.wav").unlink()
+        waiting.result(timeout=10)
+
+
+def test_who_waits_for_space_can_be_stopped(temp_dir: Path) -> None:
+    cancel = threading.Event()
+    with open_staging(temp_dir, "run-1") as staging, ThreadPoolExecutor(1) as thread:
+        with staging.recording("first"), staging.recording("second"):
+            waiting = thread.submit(staging.require_space, 10**18, cancel)
+            assert not wait([waiting], timeout=0.5).done
+            cancel.set()
+            with pytest.raises(CancelledError):
+                waiting.result(timeout=10)
+        with staging.recording("alone"), pytest.raises(OutOfSpaceError):
+            staging.require_space(10**18)
 
 
 def test_a_small_disk_has_no_room_for_the_reserve(small_disk: Path) -> None:

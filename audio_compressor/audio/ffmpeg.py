@@ -4,6 +4,7 @@ Every file name reaches FFmpeg as an absolute ``file:`` URL behind a protocol an
 taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would).
 """
 
+import errno
 import logging
 import re
 import shutil
@@ -71,9 +72,11 @@ class Ffmpeg:
                 "the file may be damaged, or the machine overloaded"
             ) from error
         except OSError as error:
-            raise FfmpegMissingError(f"{self.binary} cannot be started: {error.strerror or error}") from error
+            raise FfmpegMissingError(f"{self.binary} cannot be started: {_why(error)}") from error
         if finished.returncode and "No space left on device" in finished.stderr:
             raise OutOfSpaceError("FFmpeg found no space left on the device while writing; free some or move TEMP_DIR")
+        if finished.returncode < 0 and check:  # what it printed last has nothing to do with it
+            raise EncodingError(f"FFmpeg {ending(finished.returncode)}")
         if finished.returncode and check:
             raise EncodingError(f"FFmpeg {ending(finished.returncode)}: {tail(finished.stderr)}")
         return finished
@@ -170,12 +173,19 @@ def _ask(binary: Path, question: str) -> str:
     try:
         finished = ChildProcesses().run([str(binary), "-hide_banner", question], timeout_seconds=_ASKING_SECONDS)
     except (OSError, TimedOutError) as error:
-        raise FfmpegMissingError(f"{binary} does not run as FFmpeg ({error}); check FFMPEG_BINARY") from error
+        why = _why(error) if isinstance(error, OSError) else str(error)
+        raise FfmpegMissingError(f"{binary} does not run as FFmpeg ({why}); check FFMPEG_BINARY") from error
     if finished.returncode:
         raise FfmpegMissingError(
             f"{binary} {question} {ending(finished.returncode)} ({tail(finished.stderr)}); check FFMPEG_BINARY"
         )
     return finished.stdout.decode(errors="replace")
+
+
+def _why(error: OSError) -> str:
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "too many open files; raise the limit, with ulimit -n or LimitNOFILE="
+    return error.strerror or str(error)
 
 
 @lru_cache(maxsize=8)

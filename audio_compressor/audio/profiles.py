@@ -41,7 +41,9 @@ _FORMATS: Mapping[AudioFormat, _Format] = {
     "mp3": _Format("mp3", "mp3", "libmp3lame", "mp3", delay_samples=1105),
     # One frame of 1024 samples comes before the sound in FFmpeg's encoder (`initial_padding`).
     "m4a": _Format("m4a", "aac", "aac", "ipod", delay_samples=1024, options=("-movflags", "+faststart")),
-    "flac": _Format("flac", "flac", "flac", "flac", is_lossless=True),
+    # Left to itself, FFmpeg makes FLAC's blocks as long as the first packet of a WAV: 65,536 samples of mono, which the
+    # encoder refuses. 4,608 is the most that the streamable subset allows up to 48 kHz (RFC 9639, section 7).
+    "flac": _Format("flac", "flac", "flac", "flac", is_lossless=True, options=("-frame_size", "4608")),
 }
 
 _MIN_TOLERANCE_SECONDS = 0.050

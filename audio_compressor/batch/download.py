@@ -120,7 +120,7 @@ class Downloader:
         if fingerprint.size_bytes > source.max_file_size_bytes:
             raise _TooLarge(too_large(fingerprint.size_bytes, source.max_file_size_bytes))
         # The compressed copy is smaller than its source but for odd inputs, such as MP3 to WAV.
-        self._staging.require_space(2 * fingerprint.size_bytes)
+        self._staging.require_space(2 * fingerprint.size_bytes, self._cancelled)
         self._progress.downloading(directory)
         started_at_seconds = time.monotonic()
         sha256 = self._tools.connection.download(

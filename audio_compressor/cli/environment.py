@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,8 @@ def load_environment() -> Settings:
     Raises:
         ConfigurationError: with every problem, a missing DAGSTER_HOME among them.
     """
-    load_dotenv(Path.cwd() / ".env", override=False)
+    with suppress(FileNotFoundError):  # the working directory was deleted
+        load_dotenv(Path.cwd() / ".env", override=False)
     problems: list[str] = []
     home = os.environ.get("DAGSTER_HOME", "")
     if not home:
@@ -223,6 +224,16 @@ def exit_on_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("audio-compressor: interrupted; what was finished stays, the rest is outstanding", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def open_missing_streams() -> None:
+    """Some supervisors start programs with standard streams closed, where the next file that is opened would be one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+            setattr(sys, name, os.fdopen(opened, "r" if name == "stdin" else "w", closefd=False))
 
 
 def log_to_stderr(level: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from audio_compressor import __version__
-from audio_compressor.cli.environment import exit_on_errors
+from audio_compressor.cli.environment import exit_on_errors, open_missing_streams
 from audio_compressor.imports import large_imports
 
 
@@ -18,6 +18,7 @@ def main() -> None:
     Settings are environment variables, or lines of a .env file in the working directory; docs/configuration.md lists
     them.
     """
+    open_missing_streams()
 
 
 @main.command()

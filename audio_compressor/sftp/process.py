@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from audio_compressor.errors import AudioCompressorError, CancelledError, ConnectionLostError
+from audio_compressor.errors import AudioCompressorError, CancelledError, ConnectionLostError, TimedOutError
 from audio_compressor.processes import INTERRUPTIBLE_SECONDS
 from audio_compressor.recording import Fingerprint
 from audio_compressor.sftp.connection import RemoteEntry
@@ -29,6 +30,8 @@ _PROGRAM = (
 )
 _PACKAGE_PARENT = str(Path(__file__).parents[2])
 _ENDING_SECONDS = 2.0
+# Its own time limits are shorter. One that was stopped, or hangs, would hold up the run until it is ended as a whole.
+_SILENCE_SECONDS = 600.0
 # Data arrives in blocks of 32 kB to 1 MB, and glibc would ask the kernel for many of them, and give them back, each
 # time: 23 MB at 156 MB/s on a new connection and 320 on an old one; with these, 360 to 440 from the start, at half the
 # CPU time. Other C libraries do not know the variables.
@@ -41,8 +44,9 @@ class SftpProcess:
     Credentials are looked up here, each time the process connects, and go to it through a pipe that nobody else sees.
     """
 
-    def __init__(self, endpoint: SftpEndpoint) -> None:
+    def __init__(self, endpoint: SftpEndpoint, silence_seconds: float = _SILENCE_SECONDS) -> None:
         self._endpoint = endpoint
+        self._silence_seconds = silence_seconds
         self._worker: _Worker | None = None
 
     def start(self) -> None:
@@ -70,6 +74,7 @@ class SftpProcess:
 
         Raises:
             CancelledError: soon after ``cancel`` is set.
+            TimedOutError: also when the process says nothing for long.
         """
         sha256: str = self._call("download", (remote, local, expected), cancel, on_bytes)
         return sha256
@@ -94,7 +99,7 @@ class SftpProcess:
     ) -> Any:
         worker = self._running()
         try:
-            answer = worker.call(operation, arguments, cancel, on_bytes)
+            answer = worker.call(operation, arguments, cancel, on_bytes, self._silence_seconds)
         except _PipeClosedError as error:
             self._worker = None
             raise ConnectionLostError(
@@ -139,12 +144,17 @@ class _Worker:
         arguments: tuple[object, ...],
         cancel: threading.Event,
         on_bytes: Callable[[int], None] | None,
+        silence_seconds: float,
     ) -> Any:
         """The result, or the exception that it is instead."""
         self._send((operation, arguments))
         while True:
+            deadline = time.monotonic() + silence_seconds
             while not cancel.is_set() and not self._pipe.poll(INTERRUPTIBLE_SECONDS):
-                pass
+                if time.monotonic() > deadline:
+                    raise TimedOutError(
+                        f"{arguments[0]}: the process that downloads said nothing for {silence_seconds:g} s"
+                    )
             if cancel.is_set():
                 raise CancelledError(f"{arguments[0]}: stopped, for the run is being cancelled")
             kind, value = self._receive()

@@ -121,6 +121,27 @@ def test_every_depth_and_channel_count_keeps_every_channel(workshop: Workshop, k
     assert all(level.samples == 22050 for level in compression.source.levels)
 
 
+@pytest.mark.parametrize("audio_format", FORMATS)
+@pytest.mark.parametrize(("rate", "channels", "wanted"), [(16000, 1, 16000), (44100, 1, 48000), (44100, 2, 96000)])
+def test_long_sources_of_every_rate_to_every_format(
+    workshop: Workshop, audio_format: AudioFormat, rate: int, channels: int, wanted: int
+) -> None:
+    """Longer than a packet of FFmpeg's WAV reader: by its length FFmpeg chose FLAC's blocks, too long ones."""
+    source = write_wav(workshop.path / "in.wav", tone(7.0, channels=channels)[: 7 * rate], sample_rate_hz=rate)
+    wanted = min(wanted, 48000) if audio_format in {"opus", "mp3"} else wanted
+    made = workshop.compress(source, Profile(audio_format, wanted, 1, 64))
+    assert made.duration_seconds == pytest.approx(made.source.duration_seconds, abs=0.07)
+    assert made.levels.rms_dbfs == pytest.approx(-15.0, abs=0.6)
+    if audio_format == "flac":  # STREAMINFO: the shortest and the longest block (RFC 9639, section 8.2)
+        assert struct.unpack(">HH", made.path.read_bytes()[8:12]) == (4608, 4608)
+
+
+def test_more_channels_than_can_be_mixed(workshop: Workshop) -> None:
+    with pytest.raises(NotAudioError, match="65 channels, and 64 can be mixed"):
+        workshop.sound(tone(0.1, channels=65))
+    assert workshop.left_over() == []
+
+
 @pytest.mark.parametrize("mask", [0x0, 0x9, 0xA, 0x600])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_speaker_positions_do_not_silence_a_microphone(workshop: Workshop, mask: int, channels: int) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from audio_compressor.errors import (
     CredentialsError,
     RemoteFileMissingError,
     SourceChangedError,
+    TimedOutError,
 )
 from audio_compressor.recording import Fingerprint
 from audio_compressor.sftp.connection import SftpEndpoint
@@ -205,6 +207,24 @@ def test_cancelled_while_the_server_is_silent(
     assert time.monotonic() - cancelled_at_seconds[0] < 1.5
     assert workers() == []
     assert not (staging / "out.wav").exists()
+
+
+def test_one_that_is_stopped_is_given_up(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, content: bytes, staging: Path
+) -> None:
+    """By SIGSTOP, or because it hangs: no time limit of its own would end that."""
+    faulty_server.faults.stall_reads.set()
+    process = SftpProcess(faulty_endpoint, silence_seconds=1.0)
+    with closing(process), ThreadPoolExecutor(1) as thread:
+        downloading = thread.submit(download, process, staging)
+        assert faulty_server.faults.reading.wait(10)
+        [worker] = workers()
+        os.kill(worker, signal.SIGSTOP)
+        faulty_server.faults.stall_reads.clear()
+        with pytest.raises(TimedOutError, match=r"/audio\.wav: the process that downloads said nothing for 1 s"):
+            downloading.result(timeout=20)
+        assert workers() == []
+        assert download(process, staging) == hashlib.sha256(content).hexdigest()
 
 
 def test_it_ends_when_the_process_that_started_it_is_killed(
