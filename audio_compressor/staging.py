@@ -5,10 +5,11 @@ it ends, so what a killed run left behind is told from what a running one uses, 
 """
 
 import fcntl
+import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,8 @@ from audio_compressor.local_files import local_errors
 
 # What the file system, logs and other programs need beside us.
 RESERVE_BYTES = 50_000_000
-_LOCK_NAME = ".lock"
+# By this name a directory is known as ours: DAGSTER_HOME, which may lie below TEMP_DIR, has a `.lock` too.
+LOCK_NAME = ".audio-compressor-staging"
 _LOOK_SECONDS = 0.2
 
 
@@ -89,17 +91,19 @@ def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
 
 def _remove_abandoned(temp_dir: Path) -> None:
     for path in temp_dir.iterdir():
-        if (path / _LOCK_NAME).is_file():
-            try:
+        with suppress(OSError):  # in use, just removed by the run that used it, or somebody else's
+            if (path / LOCK_NAME).is_file():
                 with _lock(path):
                     shutil.rmtree(path, ignore_errors=True)
-            except (BlockingIOError, FileNotFoundError):  # in use, or just removed by the run that used it
-                continue
 
 
 def _lock(directory: Path, *, wait: bool = False) -> IO[bytes]:
-    """Lock a directory until the returned file is closed; BlockingIOError when somebody else has it."""
-    lock = (directory / _LOCK_NAME).open("wb")
+    """Lock a directory until the returned file is closed; BlockingIOError when somebody else has it.
+
+    TEMP_DIR may be a place where others can make links: none is followed, and nothing that is there is emptied.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    lock = os.fdopen(os.open(directory / LOCK_NAME, flags, 0o600), "r+b")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from audio_compressor.errors import CancelledError, OutOfSpaceError
-from audio_compressor.staging import RESERVE_BYTES, Staging, open_staging
+from audio_compressor.cli.environment import prepare_dagster_home
+from audio_compressor.errors import AudioCompressorError, CancelledError, OutOfSpaceError
+from audio_compressor.staging import LOCK_NAME, RESERVE_BYTES, Staging, open_staging
 from audio_compressor_tests.fixtures.directories import names_in
 
 # A run in a process of its own: it stages a file, says so, and then waits to be ended.
@@ -121,6 +122,30 @@ def test_what_is_not_ours_is_not_touched(temp_dir: Path) -> None:
     assert (temp_dir / "somebody's" / "file").read_text() == "kept"
 
 
+def test_a_history_below_it_is_not_taken_for_staging(temp_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TEMP_DIR=/data and DAGSTER_HOME=/data/dagster; both have locks that nobody holds most of the time."""
+    monkeypatch.setenv("DAGSTER_HOME", str(temp_dir / "dagster"))
+    prepare_dagster_home()
+    before = sorted((temp_dir / "dagster").rglob("*"))
+    (temp_dir / "other").mkdir()
+    (temp_dir / "other" / ".lock").touch()
+    with open_staging(temp_dir, "run-1"):
+        pass
+    assert sorted((temp_dir / "dagster").rglob("*")) == before
+    assert _runs(temp_dir) == ["dagster", "other"]
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(temp_dir: Path, tmp_path: Path) -> None:
+    """Where others may write, such as in /tmp."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    temp_dir.mkdir(parents=True, exist_ok=True)
+    (temp_dir / LOCK_NAME).symlink_to(precious)
+    with pytest.raises(AudioCompressorError), open_staging(temp_dir, "run-1"):
+        pass
+    assert precious.read_text() == "kept"
+
+
 def test_runs_that_begin_and_end_at_the_same_time(temp_dir: Path) -> None:
     """Each looks at the others' directories while they appear and vanish."""
 
@@ -191,4 +216,4 @@ def test_a_small_disk_has_no_room_for_the_reserve(small_disk: Path) -> None:
 
 def _runs(temp_dir: Path) -> list[str]:
     """What is in the directory besides the lock of the directory itself."""
-    return [name for name in names_in(temp_dir) if name != ".lock"]
+    return [name for name in names_in(temp_dir) if name != LOCK_NAME]
