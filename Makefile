@@ -3,9 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TEST_WORKERS ?= auto
+FUZZ_SECONDS ?= 60
+# One lock for every platform and Python that is supported; no index is noted, so that any will do.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: demo dev test check format bench bench-transfer bench-scale docs clean
+.PHONY: demo dev test soak check format bench bench-transfer bench-scale docs fuzz lock audit clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo
@@ -15,6 +20,9 @@ dev: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m audio_compressor_tests.soak $(SOAK)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -34,6 +42,17 @@ bench-transfer: $(VENV)/.installed-dev
 bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.scale $(BENCH)
 
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+
+# The newest versions that setup.py allows; without UPGRADE, what is locked stays where it still fits.
+lock: $(VENV)/.installed-dev
+	$(LOCK) --extra demo --output-file requirements.lock setup.py
+	$(LOCK) --extra dev --output-file requirements-dev.lock --constraint requirements.lock setup.py
+
+audit: $(VENV)/.installed-dev
+	$(BIN)/python .ci/audit requirements-dev.lock
+
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor.reference
 
@@ -46,12 +65,14 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.installed: setup.py pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed: setup.py pyproject.toml requirements.lock | $(VENV)/bin/python
 	@echo "Installing into $(VENV); this takes a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(INSTALL) --no-deps --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: setup.py pyproject.toml | $(VENV)/bin/python
+$(VENV)/.installed-dev: setup.py pyproject.toml requirements-dev.lock | $(VENV)/bin/python
 	@echo "Installing into $(VENV); this takes a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) --no-deps --require-hashes --requirement requirements-dev.lock
+	@$(INSTALL) --no-deps --editable .
 	@touch $@ $(VENV)/.installed

@@ -12,6 +12,7 @@ DEVELOPMENT = [
     "moto[s3,secretsmanager]>=5.1",
     "mypy>=1.15",
     "pandas-stubs",
+    "pip-audit>=2.10",  # asks for known vulnerabilities of what is locked
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -20,6 +21,7 @@ DEVELOPMENT = [
     "types-defusedxml",
     "types-paramiko",
     "types-pyyaml",
+    "uv>=0.9",  # makes the locks
 ]
 
 setup(

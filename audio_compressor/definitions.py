@@ -1,4 +1,4 @@
-"""The code location on one page: assets, checks, jobs, the schedule, the sensors and their resources."""
+"""The code location on one page: assets, checks, jobs, the schedules, the sensors and their resources."""
 
 import logging
 
@@ -12,6 +12,7 @@ from audio_compressor.defs.jobs import JOBS
 from audio_compressor.defs.resources import build_resources
 from audio_compressor.defs.schedules import build_nightly_schedule
 from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor, stranded_results_sensor
+from audio_compressor.defs.verification import build_verification_schedule, stored_files_intact
 from audio_compressor.settings import Settings, load_settings
 
 
@@ -26,8 +27,9 @@ def build_definitions(
     logging.getLogger("audio_compressor").setLevel(settings.log_level)
     return dg.Definitions(
         assets=[RECORDING_DIRECTORY_SPEC, build_recording_assets(settings.batch_size), processing_report],
+        asset_checks=[stored_files_intact],
         jobs=JOBS,
-        schedules=[build_nightly_schedule(settings)],
+        schedules=[build_nightly_schedule(settings), build_verification_schedule(settings)],
         sensors=[new_recordings_sensor, processing_report_sensor, stranded_results_sensor],
         resources={
             **build_resources(settings).by_name(),

@@ -31,12 +31,18 @@ them catches a paramiko, boto3 or FFmpeg error.
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from audio_compressor.texts import visible
+
 
 class AudioCompressorError(Exception):
     """Base of all; its text says what happened, to which recording or file, and what to do next.
 
-    It goes from process to process as it is, whatever its constructor takes.
+    It goes from process to process as it is, whatever its constructor takes. Servers' answers and names in its text
+    cannot steer the terminal that it is read in.
     """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remade, (type(self), self.args, self.__dict__)

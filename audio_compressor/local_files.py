@@ -3,12 +3,16 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError, StorageError
 from audio_compressor.recording import part_name
+
+# Of what is published: the SFTP server that serves the results, and analysts, are other users.
+READABLE_MODE = 0o644
 
 
 @contextmanager
@@ -50,8 +54,23 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all, and flush it to disk.
+def why_others_may_write(found: os.stat_result, user_id: int, group_ids: Collection[int]) -> str | None:
+    """Who else than root and the given user could change a file or directory, or None.
+
+    A group that is one of ours is trusted: Kubernetes makes what is on a volume writable for its ``fsGroup``.
+    """
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in {0, user_id}:
+        return f"it belongs to another user ({found.st_uid})"
+    if mode & stat.S_IWOTH and not (stat.S_ISDIR(found.st_mode) and mode & stat.S_ISVTX):
+        return f"everybody may write to it (mode {mode:03o})"
+    if mode & stat.S_IWGRP and found.st_gid not in {0, *group_ids}:
+        return f"the group {found.st_gid} may write to it (mode {mode:03o})"
+    return None
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write UTF-8 text, whole or not at all, and flush it to disk. The file has ``mode``, whatever the umask.
 
     Raises:
         OutOfSpaceError, AccessDeniedError, StorageError: an earlier file of that name is still there.
@@ -59,9 +78,11 @@ def write_atomically(path: Path, text: str) -> None:
     part = path.with_name(part_name(path.name))
     with local_errors(path):
         try:
-            with part.open("w", encoding="utf-8", newline="") as file:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
+                os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
             part.replace(path)
             sync_directory(path.parent)

@@ -1,10 +1,13 @@
 """Child processes that never outlive us: each runs in a process group of its own, under a time limit, and all of them
-can be killed from another thread. What a child is and what its output means belongs to the caller.
+can be killed from another thread. What a child is and what its output means belongs to the caller. When we are killed
+ourselves, the kernel kills them where it can be told to; elsewhere they are ended with our staging (see staging.py).
 """
 
 import contextlib
 import os
+import resource
 import selectors
+import shutil
 import signal
 import subprocess
 import threading
@@ -12,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import cache
 
 from audio_compressor.errors import CancelledError, TimedOutError
 
@@ -41,6 +45,17 @@ class Finished:
     stderr: str
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the kernel lets a child have: memory that it may write to, and the size of a file, if that is limited.
+
+    Beyond the first, its requests for memory fail; beyond the second, it is killed by SIGXFSZ.
+    """
+
+    memory_bytes: int
+    file_bytes: int | None = None
+
+
 TakeOutput = Callable[[bytes], None]
 
 
@@ -63,6 +78,7 @@ class _Kept:
 class _Job:
     """One call of `run`: its process while there is one, and whether it must not have one any more."""
 
+    limits: Limits | None
     process: "subprocess.Popen[bytes] | None" = None
     is_abandoned: bool = False
 
@@ -76,17 +92,25 @@ class ChildProcesses:
         self._jobs: set[_Job] = set()
         self._cancelled = False
 
-    def run(self, argv: Sequence[str], *, timeout_seconds: float, take_stdout: TakeOutput | None = None) -> Finished:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_seconds: float,
+        take_stdout: TakeOutput | None = None,
+        limits: Limits | None = None,
+    ) -> Finished:
         """Run ``argv`` without standard input and wait for its end, or kill its whole process group.
 
-        ``take_stdout`` is given what the child prints, piece by piece, instead of keeping it.
+        ``take_stdout`` is given what the child prints, piece by piece, instead of keeping it. A child with ``limits``
+        leaves no core dump either.
 
         Raises:
             TimedOutError: it ran for longer than ``timeout_seconds``.
             CancelledError: `kill_all` was called before or meanwhile.
-            OSError: it could not be started.
+            OSError: it could not be started, or the kernel refused to limit it.
         """
-        job = _Job()
+        job = _Job(limits)
         if threading.current_thread() is not threading.main_thread():
             return self._run(job, argv, timeout_seconds, take_stdout)
         # Signal handlers raise in the main thread, and in the midst of starting a process its id would be lost (seen
@@ -141,15 +165,21 @@ class ChildProcesses:
         with self._lock:
             if self._cancelled or job.is_abandoned:
                 raise CancelledError(f"{argv[0]} was not started because the run is being cancelled")
-            job.process = subprocess.Popen(
-                list(argv),
+            process = job.process = subprocess.Popen(
+                [*_dying_with_us(), *argv] if shutil.which(argv[0]) else list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
             self._jobs.add(job)
-            return job.process
+        try:
+            if job.limits is not None:
+                _limit(process.pid, job.limits)
+        except BaseException:
+            self._end(job, process)
+            raise
+        return process
 
     def _end(self, job: _Job, process: "subprocess.Popen[bytes]") -> int:
         """Kill what is left of the group, then reap: in this order, for an unreaped leader keeps its id from reuse."""
@@ -167,6 +197,41 @@ class ChildProcesses:
             job.is_abandoned = True
             if job.process is not None:
                 _kill_group(job.process)
+
+
+@cache
+def _dying_with_us() -> tuple[str, ...]:
+    """What starts a child that the kernel kills when we are killed (prctl(2), PR_SET_PDEATHSIG): util-linux's setpriv,
+    which every Debian has and which becomes the child itself. Nothing where it is not there, or cannot do that.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return ()
+    start = (setpriv, "--pdeathsig", "KILL", "--")
+    tried = subprocess.run([*start, "true"], capture_output=True, check=False)
+    return start if tried.returncode == 0 else ()
+
+
+def _limit(pid: int, limits: Limits) -> None:
+    """From outside, right after the start: code that runs between fork and exec (``preexec_fn``) may deadlock in a
+    program with threads. The child cannot raise a hard limit again, nor can we raise one that we were started with.
+
+    RLIMIT_DATA counts what can be written to (getrlimit(2), since Linux 4.7). RLIMIT_AS counts what is only reserved,
+    too: 1,600 MB where 320 could be written to.
+    """
+    for kind, wanted in (
+        (resource.RLIMIT_DATA, limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, resource.RLIM_INFINITY if limits.file_bytes is None else limits.file_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ProcessLookupError):
+            allowed = min(wanted, *resource.prlimit(pid, kind), key=_as_unsigned)
+            resource.prlimit(pid, kind, (allowed, allowed))
+
+
+def _as_unsigned(limit: int) -> int:
+    """RLIM_INFINITY is -1 in Python and the largest number for the kernel."""
+    return limit % (1 << 64)
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

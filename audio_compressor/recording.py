@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 MAX_DIRECTORY_NAME_BYTES = 255 - len(".._compressed_YYYYMMDD_HHMMSS.flac.stranded.part")
 
 _OUTPUT = re.compile(r"^(?P<directory>.+)_(?:compressed(?:_\d{8}_\d{6})?\.\w+|meta(?:_\d{8}_\d{6})?\.xml)$", re.DOTALL)
+_LEADS_ELSEWHERE = frozenset("/\\\0")
 _DATED = re.compile(r"^(?P<month>\d{2})-(?P<day>\d{2})-(?P<year>\d{2})(?:-(?P<take>\d{2}))?$")
 
 
@@ -118,6 +119,11 @@ def directory_of(name: str) -> str | None:
     """The directory that an output name, timestamped or not, was made from; None for any other name."""
     match = _OUTPUT.match(name)
     return match["directory"] if match else None
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a file of this name lies in the directory it is put into, on any storage, and is no hidden one."""
+    return bool(name) and not name.startswith(".") and not _LEADS_ELSEWHERE.intersection(name)
 
 
 def part_name(name: str) -> str:

@@ -225,9 +225,15 @@ class RunningSettings(BaseModel):
         "INFO", description="Least severe messages that are logged"
     )
     schedule: str = Field("0 2 * * *", description="When the nightly schedule runs (cron)")
-    schedule_timezone: str = Field("UTC", description="Time zone of `SCHEDULE`, such as `Europe/Berlin`")
+    schedule_timezone: str = Field("UTC", description="Time zone of the schedules, such as `Europe/Berlin`")
+    verification_schedule: str = Field(
+        "0 5 * * *", description="When stored files are compared with their receipts (cron)"
+    )
+    verification_days: int = Field(
+        90, description="Each stored file is looked at once in so many of these nights; 0: never", ge=0
+    )
 
-    @field_validator("schedule")
+    @field_validator("schedule", "verification_schedule")
     @classmethod
     def _cron(cls, value: str) -> str:
         if len(value.split()) != 5 or not croniter.is_valid(value, strict=True):

@@ -7,14 +7,17 @@ it ends, so what a killed run left behind is told from what a running one uses, 
 import fcntl
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from audio_compressor.errors import CancelledError, OutOfSpaceError
+from audio_compressor.audio.ffmpeg import file_url
+from audio_compressor.errors import CancelledError, OutOfSpaceError, PermanentError
 from audio_compressor.local_files import local_errors
+from audio_compressor.recording import why_unusable
 
 # What the file system, logs and other programs need beside us.
 RESERVE_BYTES = 50_000_000
@@ -29,13 +32,21 @@ class Staging:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._in_use = 0
+        self._waiting = 0
         self._released = threading.Condition()
 
     @contextmanager
     def recording(self, directory: str) -> Iterator[Path]:
-        """A directory for one recording; gone, with everything in it, at the end of the block."""
+        """A directory for one recording; gone, with everything in it, at the end of the block.
+
+        Raises:
+            PermanentError: the name cannot be a recording's. Anybody may add a partition of any name in Dagster's UI.
+        """
+        if reason := why_unusable(directory):
+            raise PermanentError(f"{directory!r} cannot be a recording: {reason}; delete this partition")
         path = self.path / directory
-        path.mkdir()
+        with local_errors(path):
+            path.mkdir(mode=0o700)
         with self._released:
             self._in_use += 1
         try:
@@ -54,20 +65,29 @@ class Staging:
             OutOfSpaceError: too little is free, and what is taken is not ours.
             CancelledError: soon after ``cancel`` is set.
         """
+        with self._released:
+            self._waiting += 1
+        try:
+            self._wait_for_space(needed_bytes, cancel or threading.Event())
+        finally:
+            with self._released:
+                self._waiting -= 1
+
+    def _wait_for_space(self, needed_bytes: int, cancel: threading.Event) -> None:
         while True:
             with self._released:
-                is_alone = self._in_use <= 1
+                nobody_will_release = self._in_use <= self._waiting
             free_bytes = shutil.disk_usage(self.path).free
             if free_bytes >= needed_bytes + RESERVE_BYTES:
                 return
-            if is_alone:
+            if nobody_will_release:
                 raise OutOfSpaceError(
                     f"{self.path} has {free_bytes / 1e6:,.0f} MB free; {needed_bytes / 1e6:,.0f} MB and a reserve of "
                     f"{RESERVE_BYTES / 1e6:,.0f} MB are needed. Free some space or point TEMP_DIR to a larger disk."
                 )
             with self._released:
                 self._released.wait(_LOOK_SECONDS)  # in steps: originals go before their recordings do
-            if cancel is not None and cancel.is_set():
+            if cancel.is_set():
                 raise CancelledError("stopped while waiting for staging space")
 
 
@@ -76,7 +96,7 @@ def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
     """Make ``temp_dir/run_id``, after removing what killed runs left in ``temp_dir``."""
     path = temp_dir / run_id
     with local_errors(temp_dir):
-        temp_dir.mkdir(parents=True, exist_ok=True)
+        temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One at a time, or a run that has made its directory but not locked it yet would look abandoned.
         with _lock(temp_dir, wait=True):
             _remove_abandoned(temp_dir)
@@ -89,12 +109,34 @@ def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def remove_abandoned(temp_dir: Path) -> None:
+    """Remove what killed runs left; for when there is no new run that would.
+
+    Raises:
+        AudioCompressorError: the directory cannot be written to.
+    """
+    with local_errors(temp_dir):
+        if temp_dir.is_dir():
+            with _lock(temp_dir, wait=True):
+                _remove_abandoned(temp_dir)
+
+
 def _remove_abandoned(temp_dir: Path) -> None:
     for path in temp_dir.iterdir():
         with suppress(OSError):  # in use, just removed by the run that used it, or somebody else's
             if (path / LOCK_NAME).is_file():
                 with _lock(path):
+                    _kill_orphans(path)
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _kill_orphans(path: Path) -> None:
+    """FFmpegs of the killed run that still work here, or hang: into files that are about to be removed."""
+    mark = os.fsencode(f"{file_url(path)}/")
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile, or somebody else's
+            if any(argument.startswith(mark) for argument in (process / "cmdline").read_bytes().split(b"\0")):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _lock(directory: Path, *, wait: bool = False) -> IO[bytes]:

@@ -1,7 +1,9 @@
 """Real shell scripts as children: none of them, nor what they started, may outlive `run`."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -126,6 +128,29 @@ def processes_with(argument: str) -> list[int]:
         if argument.encode() in arguments:
             found.append(int(process.name))
     return found
+
+
+_PARENT = """
+import sys
+from audio_compressor.processes import ChildProcesses
+ChildProcesses().run(["sleep", sys.argv[1]], timeout_seconds=1000)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux is not installed")
+def test_a_child_ends_with_its_killed_parent() -> None:
+    seconds = f"1000.{os.getpid()}"
+    with subprocess.Popen([sys.executable, "-c", _PARENT, seconds]) as parent:
+        wait_for(lambda: any(is_sleeping(pid) for pid in processes_with(seconds)))
+        parent.kill()
+    wait_for(lambda: not processes_with(seconds))
+
+
+def is_sleeping(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+    except FileNotFoundError:
+        return False
 
 
 def test_no_zombie_is_left(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from audio_compressor.cli.environment import prepare_dagster_home
 from audio_compressor.errors import AudioCompressorError, CancelledError, OutOfSpaceError
-from audio_compressor.staging import LOCK_NAME, RESERVE_BYTES, Staging, open_staging
+from audio_compressor.staging import LOCK_NAME, RESERVE_BYTES, Staging, open_staging, remove_abandoned
 from audio_compressor_tests.fixtures.directories import names_in
 
 # A run in a process of its own: it stages a file, says so, and then waits to be ended.
@@ -92,6 +92,35 @@ def test_what_a_killed_run_left_is_removed_by_the_next(temp_dir: Path) -> None:
     assert (temp_dir / "killed" / "10-17-25" / "StereoMix.wav").read_bytes() == b"half a download"
     with open_staging(temp_dir, "next"):
         assert _runs(temp_dir) == ["next"]
+
+
+def test_what_a_killed_run_left_is_removed_without_a_next_one(temp_dir: Path) -> None:
+    remove_abandoned(temp_dir / "not-made-yet")
+    assert not (temp_dir / "not-made-yet").exists()
+    with run_in_a_process(temp_dir, "killed") as process:
+        remove_abandoned(temp_dir)
+        assert _runs(temp_dir) == ["killed"]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    remove_abandoned(temp_dir)
+    assert _runs(temp_dir) == []
+
+
+def ffmpeg_at(path: Path) -> "subprocess.Popen[bytes]":
+    """Something that hangs, with the arguments of an FFmpeg that works in this directory."""
+    return subprocess.Popen(["/bin/sh", "-c", "sleep 1000; :", f"file:{path}/10-17-25/StereoMix.wav"])
+
+
+def test_what_a_killed_run_left_running_is_ended(temp_dir: Path) -> None:
+    with run_in_a_process(temp_dir, "killed") as process, run_in_a_process(temp_dir, "living") as living:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with ffmpeg_at(temp_dir / "killed") as orphan, ffmpeg_at(temp_dir / "living") as busy:
+            remove_abandoned(temp_dir)
+            assert orphan.wait(10) == -signal.SIGKILL
+            assert busy.poll() is None
+            busy.kill()
+        living.communicate("")
 
 
 def test_what_a_living_run_uses_stays(temp_dir: Path) -> None:
@@ -194,6 +223,20 @@ def test_space_that_the_run_itself_takes_is_waited_for(temp_dir: Path) -> None:
         assert not wait([waiting], timeout=1.0).done
         (first / "StereoMix.wav").unlink()
         waiting.result(timeout=10)
+
+
+def test_those_who_wait_for_each_other_are_told(temp_dir: Path) -> None:
+    with open_staging(temp_dir, "run-1") as staging, ThreadPoolExecutor(2) as threads:
+
+        def want(name: str) -> None:
+            with staging.recording(name):
+                both.wait()
+                staging.require_space(10**18)
+
+        both = threading.Barrier(2)
+        for wanting in [threads.submit(want, name) for name in ("first", "second")]:
+            with pytest.raises(OutOfSpaceError):
+                wanting.result(timeout=10)
 
 
 def test_who_waits_for_space_can_be_stopped(temp_dir: Path) -> None:

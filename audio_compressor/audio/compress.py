@@ -36,6 +36,7 @@ class TimeLimit:
 DEFAULT_TIME_LIMIT = TimeLimit()
 # A few samples are no recording, and after resampling there may be none left of them.
 MIN_DURATION_SECONDS = 0.010
+_CHANNELS_CHANGED = "Channel change is not supported"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,12 @@ def _compress(
         source = probe_source(path, ffmpeg=ffmpeg, children=children, timeout_seconds=time_limit.base_seconds)
         encoded = _encode(encoder, source)
     measured = encoded.measured
+    if any(_CHANNELS_CHANGED in problem for problem in measured.problems):
+        # FFmpeg drops the rest, and ends with exit code 0.
+        raise NotAudioError(
+            f"{path.name} holds several recordings in a row with different numbers of channels, of which FFmpeg reads "
+            "only the first; store them as files of their own"
+        )
     duration_seconds = measured.duration_seconds(source.stream.sample_rate_hz)
     if duration_seconds < MIN_DURATION_SECONDS:
         raise NotAudioError(f"{path.name} lasts only {duration_seconds * 1000:.1f} ms; record or copy it again")

@@ -16,6 +16,10 @@ from audio_compressor.processes import ChildProcesses
 
 # What is left below full scale when a source is turned down: codecs overshoot (EBU R 128 asks for at most -1 dBTP).
 _HEADROOM_DB = 1.0
+# No codec of speech needs as little as 2 kbit/s (AMR 4.75, Opus 6), but FLAC packs hours of digital silence into next
+# to nothing.
+_LEAST_BYTES_PER_SECOND = 250
+_SILENCE_SECONDS = 4 * 3600
 _MOST_CHANNELS = 64
 _PEAK = re.compile(r"Peak level dB: (?P<peak>\S+)")
 
@@ -107,7 +111,17 @@ class Encoder:
         # People want to repeat it with their own files, so it is told without the staging directories.
         names = {file_url(source.path): source.path.name, output: self.destination.name}
         command = shlex.join(["ffmpeg", *(names.get(argument, argument) for argument in arguments)])
-        return self._run(arguments), command
+        return self._run(arguments, most_output_bytes(source.size_bytes, self.profile)), command
 
-    def _run(self, arguments: tuple[str, ...]) -> str:
-        return self.ffmpeg.run(arguments, children=self.children, timeout_seconds=self.timeout_seconds).stderr
+    def _run(self, arguments: tuple[str, ...], most_bytes: int | None = None) -> str:
+        return self.ffmpeg.run(
+            arguments, children=self.children, timeout_seconds=self.timeout_seconds, most_output_bytes=most_bytes
+        ).stderr
+
+
+def most_output_bytes(source_bytes: int, profile: Profile) -> int:
+    """The size beyond which an output is no recording: a small file that decodes to days fills the disk for all."""
+    seconds = _SILENCE_SECONDS + source_bytes / _LEAST_BYTES_PER_SECOND
+    if profile.honours_bitrate:
+        return round(seconds * 2 * profile.bitrate_kbps * 1000 / 8)
+    return round(seconds * 3 * profile.sample_rate_hz * profile.channels)  # FLAC may hold 24 bits

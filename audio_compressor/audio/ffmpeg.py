@@ -1,28 +1,40 @@
 """The FFmpeg binary: finding it, asking what it can do, and running it safely.
 
 Every file name reaches FFmpeg as an absolute ``file:`` URL behind a protocol and a format whitelist, so that no name is
-taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would).
+taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would). What it
+may use of the machine is limited by the kernel, in proportion to what it reads.
 """
 
 import errno
 import logging
 import re
+import resource
 import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
 
 from audio_compressor.errors import EncodingError, FfmpegMissingError, OutOfSpaceError, TimedOutError
-from audio_compressor.processes import ChildProcesses, Finished, TakeOutput
+from audio_compressor.processes import ChildProcesses, Finished, Limits, TakeOutput
+from audio_compressor.texts import visible
 
 logger = logging.getLogger(__name__)
 
 # Containers that hold sound and name no other file; the raw PCM ones are for headers that cannot be read (see wav.py).
 _FORMATS = "wav,w64,aiff,caf,au,flac,ogg,mp3,aac,mov,matroska,u8,s16le,s24le,s32le,f32le,f64le"
+# Measured: 76 to 110 MB for every format, 1 to 8 channels and any length on 2 CPUs, stacks included. FFmpeg starts at
+# most 16 threads each for decoding, filtering and encoding, and some to hand things on; their stacks count.
+_MEMORY_BYTES = 256_000_000
+_MOST_THREADS = 64
+_USUAL_STACK_BYTES = 8 * 1024 * 1024
+# Of containers with a table of all packets: 4 GB of M4A at 128 kbit/s took 995 MB, 0.25 bytes for each byte of the
+# file; at 16 kbit/s these are 2.
+_MEMORY_BYTES_PER_INPUT_BYTE = 2
 _ASKING_SECONDS = 30.0
 _OLDEST = (4, 4)  # the first with -max_probe_packets
 _TAIL_LINES = 5
@@ -51,13 +63,15 @@ class Ffmpeg:
         timeout_seconds: float,
         check: bool = True,
         take_stdout: TakeOutput | None = None,
+        most_output_bytes: int | None = None,
     ) -> Finished:
         """Run FFmpeg; with ``check=False`` an exit code other than 0 is left to the caller.
 
-        ``take_stdout`` is given what it writes to ``pipe:1``, piece by piece.
+        ``take_stdout`` is given what it writes to ``pipe:1``, piece by piece. Its output file may
+        have ``most_output_bytes``, and its memory is limited in proportion to its input files.
 
         Raises:
-            EncodingError: it ended with an error (with the last lines it printed), or reached the time limit.
+            EncodingError: it ended with an error (with the last lines it printed), or reached a limit.
             OutOfSpaceError: the disk it writes to is full.
             CancelledError: the children are being killed.
             FfmpegMissingError: the binary cannot be started any more.
@@ -65,7 +79,8 @@ class Ffmpeg:
         argv = [str(self.binary), *_GLOBAL_OPTIONS, *arguments]
         logger.debug("Running %s", argv)
         try:
-            finished = children.run(argv, timeout_seconds=timeout_seconds, take_stdout=take_stdout)
+            limits = Limits(_memory_limit_bytes(arguments), most_output_bytes)
+            finished = children.run(argv, timeout_seconds=timeout_seconds, take_stdout=take_stdout, limits=limits)
         except TimedOutError as error:
             raise EncodingError(
                 f"FFmpeg was stopped after its time limit of {timeout_seconds:.0f} s; "
@@ -75,6 +90,17 @@ class Ffmpeg:
             raise FfmpegMissingError(f"{self.binary} cannot be started: {_why(error)}") from error
         if finished.returncode and "No space left on device" in finished.stderr:
             raise OutOfSpaceError("FFmpeg found no space left on the device while writing; free some or move TEMP_DIR")
+        if most_output_bytes is not None and finished.returncode == -signal.SIGXFSZ:
+            raise EncodingError(
+                f"FFmpeg was stopped at {most_output_bytes / 1e6:,.0f} MB of output: the file claims to hold more "
+                "sound than one of its size can; check what it is, and record or export it again"
+            )
+        if finished.returncode and _OUT_OF_MEMORY in finished.stderr:
+            raise EncodingError(
+                f"FFmpeg was stopped at its memory limit of {limits.memory_bytes / 1e6:,.0f} MB, which no good file of "
+                "this size needs: its header or tables are damaged, or made to do harm. Check where it comes from, and "
+                "record or export it again, as WAV if you can"
+            )
         if finished.returncode < 0 and check:  # what it printed last has nothing to do with it
             raise EncodingError(f"FFmpeg {ending(finished.returncode)}")
         if finished.returncode and check:
@@ -90,6 +116,8 @@ class Ffmpeg:
             )
 
 
+_FILE = "file:"
+_OUT_OF_MEMORY = "Cannot allocate memory"
 _GLOBAL_OPTIONS = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-y")
 
 
@@ -122,8 +150,18 @@ def input_arguments(path: Path, options: Sequence[str] = ()) -> tuple[str, ...]:
     return ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *options, "-i", file_url(path))
 
 
+def _memory_limit_bytes(arguments: Sequence[str]) -> int:
+    urls = [url for option, url in pairwise(arguments) if option == "-i"]
+    files = [Path(url.removeprefix(_FILE)) for url in urls if url.startswith(_FILE)]
+    stack_bytes, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if stack_bytes == resource.RLIM_INFINITY:  # then glibc takes less
+        stack_bytes = _USUAL_STACK_BYTES
+    input_bytes = sum(path.stat().st_size for path in files if path.is_file())
+    return _MEMORY_BYTES + _MOST_THREADS * stack_bytes + _MEMORY_BYTES_PER_INPUT_BYTE * input_bytes
+
+
 def file_url(path: Path) -> str:
-    return f"file:{path.absolute()}"
+    return f"{_FILE}{path.absolute()}"
 
 
 def problems(stderr: str) -> tuple[str, ...]:
@@ -133,7 +171,9 @@ def problems(stderr: str) -> tuple[str, ...]:
 
 def log_lines(stderr: str) -> list[tuple[str, str]]:
     """Each line's level and text, without addresses in memory; the level is empty for a line that has none."""
-    matches = ((line.strip(), _LOG_LINE.match(line.strip())) for line in stderr.splitlines())
+    # Among them are texts out of the file, such as titles.
+    lines = (visible(line).strip() for line in stderr.splitlines())
+    matches = ((line, _LOG_LINE.match(line)) for line in lines)
     return [(match["level"], match["text"].strip()) if match else ("", line) for line, match in matches if line]
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, ending, input_arguments, problems, tail
 from audio_compressor.audio.levels import Levels
-from audio_compressor.audio.probe import FIRST_SAMPLE, parse_stream
+from audio_compressor.audio.probe import FIRST_SAMPLE, Stream, parse_stream
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.audio.wav import inspect_wav
-from audio_compressor.errors import VerificationError
+from audio_compressor.errors import EncodingError, VerificationError
 from audio_compressor.local_files import local_errors
 from audio_compressor.processes import ChildProcesses, TakeOutput
 
@@ -43,7 +43,7 @@ def verify_output(
 
     Raises:
         VerificationError: it does not decode without an error, is not what the profile asks for, or has another length.
-        EncodingError: FFmpeg reached the time limit.
+        EncodingError: FFmpeg was killed, or reached the time limit.
         StorageError: it cannot be read.
     """
     # numpy and Pillow are loaded with the first recording, not with the code location.
@@ -55,12 +55,30 @@ def verify_output(
     if profile.audio_format == "wav":
         _read_wav(path, profile, meter.add)
     else:
-        _decode(path, profile, meter.add, ffmpeg, children, timeout_seconds)
+        stream = _decode(path, meter.add, ffmpeg, children, timeout_seconds)
+        _compare_streams(path, profile, stream.codec, stream.sample_rate_hz, stream.channels)
     if not meter.samples:
         raise _does_not_decode(path, "it holds no sound")
     duration_seconds = meter.samples / samples_per_second
     _compare_durations(path, duration_seconds, expected_duration_seconds, profile)
     return VerifiedOutput(duration_seconds, meter.levels(), draw_waveform(*meter.outline()))
+
+
+def played_seconds(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float) -> float:
+    """How long a file plays that FFmpeg decodes to its end.
+
+    Raises:
+        VerificationError: it does not decode without an error.
+        EncodingError: FFmpeg was killed, or reached the time limit; which is no verdict on the file.
+    """
+    size_bytes = 0
+
+    def count(data: bytes) -> None:
+        nonlocal size_bytes
+        size_bytes += len(data)
+
+    stream = _decode(path, count, ffmpeg, children, timeout_seconds)
+    return size_bytes / 2 / stream.channels / stream.sample_rate_hz
 
 
 def _read_wav(path: Path, profile: Profile, take: TakeOutput) -> None:
@@ -82,9 +100,7 @@ def _read_wav(path: Path, profile: Profile, take: TakeOutput) -> None:
             left_bytes -= len(data)
 
 
-def _decode(
-    path: Path, profile: Profile, take: TakeOutput, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float
-) -> None:
+def _decode(path: Path, take: TakeOutput, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float) -> Stream:
     graph = f"[0:a:0]asetnsamples=n={_FRAME_SAMPLES}:p=0,asplit=2[all][look];[look]{FIRST_SAMPLE},anullsink"
     finished = ffmpeg.run(
         (*input_arguments(path), "-filter_complex", graph, "-map", "[all]", "-f", "s16le", "pipe:1"),
@@ -93,12 +109,14 @@ def _decode(
         check=False,
         take_stdout=take,
     )
+    if finished.returncode < 0:  # says nothing about the file
+        raise EncodingError(f"FFmpeg {ending(finished.returncode)} while it decoded {path.name}")
     if finished.returncode or problems(finished.stderr):
         raise _does_not_decode(path, f"FFmpeg {ending(finished.returncode)}, {tail(finished.stderr)}")
     stream = parse_stream(finished.stderr)
     if stream is None:
         raise _does_not_decode(path, "it holds no sound")
-    _compare_streams(path, profile, stream.codec, stream.sample_rate_hz, stream.channels)
+    return stream
 
 
 def _does_not_decode(path: Path, reason: str) -> VerificationError:

@@ -24,6 +24,7 @@ from audio_compressor.errors import (
 )
 from audio_compressor.recording import Fingerprint, too_large
 from audio_compressor.staging import Staging
+from audio_compressor.texts import visible
 from audio_compressor.xml_metadata import read_metadata
 
 log = logging.getLogger(__name__)
@@ -166,4 +167,4 @@ def reason(directory: str, error: Exception) -> str:
     if isinstance(error, AudioCompressorError):
         return str(error)
     log.exception("%s: unexpected error", directory, exc_info=error)
-    return f"unexpected {type(error).__name__}: {error}"
+    return visible(f"unexpected {type(error).__name__}: {error}")

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.cli.environment import log_to_stderr, prepare_dagster_home
-from audio_compressor.cli.run import exit_code, interrupt_on_signals, summarise, watch_night
+from audio_compressor.cli.run import exit_code, summarise, watch_night
 from audio_compressor.cli.terminal import console
 from audio_compressor.demo.recordings import add_recording, create_recordings, next_directory
 from audio_compressor.demo.session import DemoDirectory, demo_environment
@@ -46,7 +46,6 @@ def run_demo(path: Path) -> int:
 def serve_demo(path: Path) -> int:
     """The same server with the Dagster UI, the sensor and the schedule, while new recordings arrive, until Ctrl+C."""
     out = console()
-    interrupt_on_signals()
     directory = _prepare(path, out)
     log_to_stderr("INFO")
     with demo_environment(directory):

@@ -5,11 +5,13 @@ import fcntl
 import logging
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import yaml  # comes with Dagster
@@ -105,7 +107,7 @@ def prepare_dagster_home() -> Path:
     """
     home = _home()
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_prepared(home):
             with (home / ".lock").open("ab") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -123,7 +125,7 @@ def _prepare(home: Path) -> None:
     """
     shutil.rmtree(home / _BEING_MADE, ignore_errors=True)  # of a process that was killed
     new = home / _BEING_MADE
-    new.mkdir()
+    new.mkdir(mode=0o700)
     try:
         if SHIPPED_CONFIG.is_file() and not (home / CONFIG).exists():
             shutil.copyfile(SHIPPED_CONFIG, new / CONFIG)
@@ -214,8 +216,12 @@ def _in_one_line(error: BaseException) -> str:
 
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
-    """End the command with one message and the exit code that the error deserves."""
+    """End the command with one message and the exit code that the error deserves.
+
+    Around the imports too: they take a second, in which an interrupted command ended with click's code for a mistake.
+    """
     try:
+        _interrupt_on_signals()
         with history_errors():
             yield
     except AudioCompressorError as error:
@@ -224,6 +230,31 @@ def exit_on_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("audio-compressor: interrupted; what was finished stays, the rest is outstanding", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+class _Interrupted(KeyboardInterrupt):
+    """Python ends with a signal instead of our exit code when a plain KeyboardInterrupt passed through an ``exec`` of
+    text, as there are many in imports; it looks for that very class.
+    """
+
+
+def _interrupt_on_signals() -> None:
+    """Handle a service manager's stop like Ctrl+C, and Ctrl+C also in the background, where shells ignore it."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise _Interrupted
+
+    def once_more(unraisable: "sys.UnraisableHookArgs") -> None:
+        """Python drops an exception that a signal raises in the midst of a finalizer, and the signal would be lost."""
+        if isinstance(unraisable.exc_value, _Interrupted):
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    for number in (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
+            signal.signal(number, interrupt)
+    sys.unraisablehook = once_more
 
 
 def open_missing_streams() -> None:

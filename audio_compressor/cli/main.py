@@ -28,10 +28,10 @@ def run() -> None:
     Exit codes: 0 all good, 1 some recordings failed, 2 configuration error, no connection or all failed,
     130 interrupted.
     """
-    with large_imports():
-        from audio_compressor.cli.run import run as run_outstanding
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.run import run as run_outstanding
+
         sys.exit(run_outstanding())
 
 
@@ -40,31 +40,48 @@ def run() -> None:
 @click.option("--serve", is_flag=True, help="Start the Dagster UI and let new recordings arrive, until Ctrl+C.")
 def demo(directory: Path, *, serve: bool) -> None:
     """Run against an SFTP server with sample recordings that the command brings along."""
-    with large_imports():
-        from audio_compressor.cli.demo import run_demo, serve_demo
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.demo import run_demo, serve_demo
+
         sys.exit(serve_demo(directory) if serve else run_demo(directory))
 
 
 @main.command()
 def doctor() -> None:
     """Check settings, FFmpeg, connection, host key, listing, destination and free space; say what to do."""
-    with large_imports():
-        from audio_compressor.cli.doctor import examine
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.doctor import examine
+
         sys.exit(examine())
 
 
 @main.command()
 def status() -> None:
     """Print the totals and what is outstanding."""
-    with large_imports():
-        from audio_compressor.cli.status import show_status
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.status import show_status
+
         sys.exit(show_status())
+
+
+@main.command()
+@click.argument("directory", nargs=-1)
+@click.option("--all", "all_of_them", is_flag=True, help="Every recording that has been published.")
+def verify(directory: tuple[str, ...], *, all_of_them: bool) -> None:
+    """Compare stored files with what was recorded when they were published: there, unchanged, playable to the end.
+
+    Exit codes: 0 all intact, 1 some are missing, changed or damaged, 2 not all could be looked at, 130 interrupted.
+    """
+    if all_of_them == bool(directory):
+        raise click.UsageError("say which: --all, or the names of recording directories")
+    with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.verify import verify_stored
+
+        sys.exit(verify_stored(directory or None))
 
 
 @main.group()
@@ -76,18 +93,18 @@ def manifest() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def manifest_import(file: Path) -> None:
     """Record the entries of an old manifest.json as materializations."""
-    with large_imports():
-        from audio_compressor.cli.manifest import import_manifest
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.manifest import import_manifest
+
         import_manifest(file)
 
 
 @manifest.command("export")
 def manifest_export() -> None:
     """Write the manifest to standard output."""
-    with large_imports():
-        from audio_compressor.cli.manifest import export_manifest
-
     with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.manifest import export_manifest
+
         export_manifest()

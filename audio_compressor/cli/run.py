@@ -1,8 +1,6 @@
 """`audio-compressor run`: one night, now."""
 
-import signal
 import sys
-from types import FrameType
 
 from rich.console import Console
 from rich.markup import escape
@@ -38,7 +36,6 @@ def run() -> int:
 
 def watch_night(settings: Settings) -> Night:
     """Run the night with a progress bar on a terminal, with log lines elsewhere."""
-    interrupt_on_signals()
     watcher: TerminalWatcher
     if sys.stderr.isatty():
         watcher = ProgressBar(console(stderr=True))
@@ -84,13 +81,3 @@ def _nothing_to_do(plan: Plan) -> str:
     if plan.waiting:
         sentences.append(f"{len(plan.waiting)} have not settled yet; run this again in a minute")
     return f"Nothing to do: {'; '.join(sentences) or 'there are no recordings'}."
-
-
-def interrupt_on_signals() -> None:
-    """Handle a service manager's stop like Ctrl+C, and Ctrl+C also in the background, where shells ignore it."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGINT, interrupt)

@@ -26,6 +26,7 @@ from audio_compressor.intake.plan import Skip
 from audio_compressor.recording import Recording
 from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.reporting.results import Result
+from audio_compressor.texts import escape_line, visible
 
 _MOST_CHARACTERS = 2_000
 
@@ -87,8 +88,13 @@ def skip_observed(skip: Skip) -> dg.AssetObservation:
     return dg.AssetObservation(
         COMPRESSED_AUDIO,
         partition=skip.directory,
-        description=f"skipped: {skip.reason}",
-        metadata={"outcome": "skipped", "reason": skip.reason, "processed_at": _iso(datetime.now(UTC)), **size},
+        description=escape_line(f"skipped: {_bounded(skip.reason)}"),
+        metadata={
+            "outcome": "skipped",
+            "reason": _bounded(skip.reason),
+            "processed_at": _iso(datetime.now(UTC)),
+            **size,
+        },
         tags={DATA_VERSION_TAG: data_versions.of_skip(skip.kind, skip.fingerprint)},
     )
 
@@ -137,7 +143,7 @@ def import_materialized(result: Result, log_position: int) -> dg.AssetMaterializ
             metadata=metadata,
             tags=_versions(data_versions.of_import(result.processed_at), Upstream(RAW_AUDIO, "", log_position)),
         )
-    reason = result.reason or "the manifest gives no reason"
+    reason = _bounded(result.reason or "the manifest gives no reason")
     return dg.AssetObservation(
         COMPRESSED_AUDIO,
         partition=result.directory,
@@ -200,7 +206,7 @@ def _compressed_audio(
     if compression.gain_db:
         metadata["gain_db"] = round(compression.gain_db, 2)
     if compression.source.repair:
-        metadata["source_repair"] = compression.source.repair
+        metadata["source_repair"] = _bounded(compression.source.repair)
     if stored.fallback_reason:
         metadata["fallback_reason"] = _bounded(stored.fallback_reason)
     if stored.was_there:
@@ -225,17 +231,19 @@ def _recording_metadata(directory: str, found: RecordingMetadata, source: Upstre
     if found.file:
         metadata |= {"size_bytes": found.file.size_bytes, "sha256": found.file.sha256}
         if found.file.fields:
-            metadata["content"] = dg.MetadataValue.json(dict(found.file.fields))
+            metadata["content"] = dg.MetadataValue.json(
+                {visible(name): visible(value) for name, value in found.file.fields.items()}
+            )
     if found.stored:
         metadata |= {"storage_location": found.stored.location, "uri": found.stored.uri}
         if found.stored.fallback_reason:
             metadata["fallback_reason"] = _bounded(found.stored.fallback_reason)
     if found.warning:
-        metadata["warning"] = found.warning
+        metadata["warning"] = _bounded(found.warning)
     return dg.AssetMaterialization(
         RECORDING_METADATA,
         partition=directory,
-        description=found.warning,
+        description=escape_line(_bounded(found.warning)) if found.warning else None,
         metadata=metadata,
         tags=_versions(found.file.sha256 if found.file else "none", source),
     )
@@ -248,8 +256,10 @@ def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
             check_name=check.name,
             passed=check.passed,
             severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-            description=check.summary,
-            metadata=dict(check.figures),
+            description=escape_line(_bounded(check.summary)),
+            metadata={
+                name: _bounded(figure) if isinstance(figure, str) else figure for name, figure in check.figures.items()
+            },
             partition=outcome.directory,
         )
 
@@ -264,7 +274,7 @@ def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
     return dg.AssetObservation(
         asset,
         partition=outcome.directory,
-        description=f"{outcome.status}: {reason}",
+        description=escape_line(f"{outcome.status}: {reason}"),
         metadata={"outcome": outcome.status, "reason": reason, "processed_at": _iso(datetime.now(UTC)), **size},
         tags={DATA_VERSION_TAG: data_version},
     )
@@ -282,7 +292,11 @@ def _versions(data_version: str, upstream: Upstream) -> Mapping[str, str]:
 
 
 def _bounded(text: str) -> str:
-    """Texts of other programs and servers are kept with every recording; the whole one is in the run's log."""
+    """Texts of other programs and servers are kept with every recording; the whole one is in the run's log.
+
+    Metadata is shown as it is; a description is rendered as Markdown, and escaped as well.
+    """
+    text = visible(text)
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
 
 

@@ -1,7 +1,5 @@
 """What the Dagster instance knows: successes, failures, what was observed, and what is being worked on."""
 
-import os
-import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +11,7 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
+    RunRecord,
     RunsFilter,
 )
 
@@ -23,7 +22,6 @@ from audio_compressor.defs.names import (
     DATA_VERSION_TAG,
     PARENT_RUN_TAG,
     PARTITION_TAG,
-    PROCESS_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RECORDING_DIRECTORY,
@@ -46,9 +44,10 @@ UNFINISHED = [
     DagsterRunStatus.CANCELING,
 ]
 
-# A run of the command line on another machine is taken for dead when it has said nothing for this long: longer than any
-# one recording is given.
-_SILENCE_SECONDS = 24 * 3600
+
+# Between the making of a run and its start there are 0.1 s, and seconds on a busy machine. Two runs that want the same
+# recordings must see each other then, too: in a race on one, both did all of them.
+_BEGINNING_SECONDS = 300.0
 
 
 def known_keys(instance: DagsterInstance) -> Sequence[str]:
@@ -118,7 +117,11 @@ def claimed_before(
     """
     claimed: dict[str, str] = {}
     order = KeyOrder(keys_in_order)
-    records = instance.get_run_records(RunsFilter(statuses=UNFINISHED))
+    records = [
+        record
+        for record in instance.get_run_records(RunsFilter(statuses=[*UNFINISHED, DagsterRunStatus.NOT_STARTED]))
+        if record.dagster_run.status is not DagsterRunStatus.NOT_STARTED or _is_just_created(record)
+    ]
     ours = next((record for record in records if record.dagster_run.run_id == run_id), None)
     wanted = set(_keys_of(ours.dagster_run, order)) if ours else set()
     for record in records:
@@ -130,6 +133,11 @@ def claimed_before(
             for key in common - _finished_by(instance, run):
                 claimed.setdefault(key, run.run_id)
     return claimed
+
+
+def _is_just_created(record: RunRecord) -> bool:
+    """Or else its process, or the daemon, died before it could begin."""
+    return time.time() - record.create_timestamp.timestamp() < _BEGINNING_SECONDS
 
 
 def done_since_requested(
@@ -199,48 +207,6 @@ def _overtaken(instance: DagsterInstance, keys: Collection[str]) -> Collection[s
     successes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, set(keys))
     outcomes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION, set(keys))
     return frozenset(key for key in keys if outcomes[key] > successes[key])
-
-
-def process_tag() -> dict[str, str]:
-    """Marks a run that this process executes itself, without a launcher that would notice its death."""
-    return {PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
-
-
-def end_dead_runs(instance: DagsterInstance) -> list[str]:
-    """Report runs as failed whose process, started from the command line, is gone; returns their ids.
-
-    Dagster's run monitoring watches only runs that a launcher started. A killed command would keep its recordings
-    claimed forever.
-    """
-    ended = []
-    for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)):
-        process = run.tags.get(PROCESS_TAG)
-        # Re-executed in the UI, a run takes its tags along; a launcher watches over that one.
-        if process and PARENT_RUN_TAG not in run.tags and _is_dead(instance, run, process):
-            instance.report_run_failed(
-                run, "The process that executed this run is gone; its work is outstanding again."
-            )
-            ended.append(run.run_id)
-    return ended
-
-
-def _is_dead(instance: DagsterInstance, run: DagsterRun, process: str) -> bool:
-    host, _, pid = process.rpartition(":")
-    if host == socket.gethostname():
-        return not _is_running(int(pid))
-    last = instance.event_log_storage.get_records_for_run(run.run_id, limit=1, ascending=False).records
-    return not last or time.time() - last[0].timestamp > _SILENCE_SECONDS
-
-
-def _is_running(pid: int) -> bool:
-    """Whether another process has this number; ours has not begun a run yet when this is asked."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
 
 
 def _selection(run: DagsterRun) -> set[dg.AssetKey]:

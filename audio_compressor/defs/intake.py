@@ -4,14 +4,16 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterInstance
 from sqlalchemy.exc import IntegrityError
 
 from audio_compressor.defs.bulk_events import report_events
+from audio_compressor.defs.dead_runs import end_dead_runs
 from audio_compressor.defs.events import adoption_materialized, directory_observed, skip_observed
-from audio_compressor.defs.history import end_dead_runs, event_log_position, known_keys, read_history, requested_tag
+from audio_compressor.defs.history import event_log_position, known_keys, read_history, requested_tag
 from audio_compressor.defs.looks import read_looks, write_looks
 from audio_compressor.defs.names import (
     COMPRESSION_JOB,
@@ -28,6 +30,7 @@ from audio_compressor.intake.plan import History, Outstanding, Plan, make_plan, 
 from audio_compressor.intake.ranges import KeyRange, contiguous_ranges
 from audio_compressor.recording import chronological
 from audio_compressor.retries import Retry
+from audio_compressor.staging import remove_abandoned
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,7 @@ class Surveyor:
 
     def _look(self, retry: Retry, *, passing_over: bool = False) -> "_Look":
         end_dead_runs(self.instance)
+        remove_abandoned(Path(self.resources.running.temp_dir))
         look = self._plan(retry, passing_over=passing_over)
         write_looks(self.instance, look.plan.looks)
         return look

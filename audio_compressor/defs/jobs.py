@@ -4,10 +4,12 @@ import dagster as dg
 
 from audio_compressor.defs.names import COMPRESSION_JOB, PROCESSING_REPORT, RECORDING_PRODUCTS, REPORT_JOB
 from audio_compressor.defs.relocation import relocation_job
+from audio_compressor.defs.verification import STORED_FILES_CHECK, verification_job
 
 compression_job = dg.define_asset_job(
     COMPRESSION_JOB,
-    selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS),
+    # Without the check on stored files: that it is planned would hide what it has found.
+    selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS) - dg.AssetSelection.checks(STORED_FILES_CHECK),
     description="Download, compress and publish the recordings of one range of partitions.",
 )
 report_job = dg.define_asset_job(
@@ -16,4 +18,4 @@ report_job = dg.define_asset_job(
     description="Bring the processing report up to date.",
 )
 
-JOBS = (compression_job, report_job, relocation_job)
+JOBS = (compression_job, report_job, relocation_job, verification_job)

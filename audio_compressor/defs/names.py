@@ -14,6 +14,7 @@ PROCESSING_REPORT = dg.AssetKey("processing_report")
 COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
 RELOCATION_JOB = "relocation_job"
+VERIFICATION_JOB = "verification_job"
 
 # Runs that hold a connection to the SFTP server; dagster.yaml says how many there may be.
 SFTP_POOL = "sftp"
@@ -33,7 +34,7 @@ CODE_VERSION_TAG = "dagster/code_version"
 INPUT_DATA_VERSION_TAG = "dagster/input_data_version/"
 INPUT_EVENT_TAG = "dagster/input_event_pointer/"
 
-# Where the process runs that executes a run outside of Dagster's launchers: "host:pid".
+# Which process executes a run (see dead_runs.py).
 PROCESS_TAG = "audio_compressor/process"
 # When the source was looked at for a run (seconds since the epoch), where that is not when the run was created.
 REQUESTED_TAG = "audio_compressor/requested_at"

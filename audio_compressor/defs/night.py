@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterInstance
+from dagster._core.utils import make_new_run_id
 from dagster_shared.error import SerializableErrorInfo
 
 from audio_compressor.batch.connections import SharedConnection
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
-from audio_compressor.defs.history import process_tag
+from audio_compressor.defs.dead_runs import process_tag
 from audio_compressor.defs.intake import Survey, Surveyor, run_tags
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.report_history import last_cursor, newest_result
@@ -113,8 +114,13 @@ def look(settings: Settings, instance: DagsterInstance) -> Plan:
 
 
 def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
+    run_id = make_new_run_id()
     result = job.execute_in_process(
-        run_config=_QUIET, instance=instance, tags={**tags, **process_tag()}, raise_on_error=False
+        run_config=_QUIET,
+        instance=instance,
+        tags={**tags, **process_tag(run_id)},  # from the start; a run that a launcher starts marks itself
+        run_id=run_id,
+        raise_on_error=False,
     )
     # Dagster turns a signal into an error of its own and ends the run; the night ends with it.
     if any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _errors(result)):

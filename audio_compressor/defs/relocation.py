@@ -8,6 +8,7 @@ import logging
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance
 
+from audio_compressor.defs.dead_runs import mark_process
 from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_METADATA, RELOCATION_JOB
 from audio_compressor.defs.resources import SftpResource, StorageResource
 from audio_compressor.errors import AudioCompressorError
@@ -56,6 +57,7 @@ def _update_materialization(instance: DagsterInstance, relocated: Relocated) -> 
 
 @dg.op(description="Move results that a fallback left in the local directory to their destination.")
 def relocate(context: dg.OpExecutionContext, sftp: SftpResource, storage: StorageResource) -> None:
+    mark_process(context.instance, context.run)
     with build_storage(storage, sftp.endpoint()) as opened:
         moved = relocate_stranded(context.instance, opened, context.log)
     context.log.info("%d files moved", moved)

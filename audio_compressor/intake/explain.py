@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from audio_compressor.intake.plan import Plan
+from audio_compressor.texts import visible
 
 _EXAMPLES = 5
 
@@ -46,4 +47,5 @@ def _grouped(items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 def _some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _EXAMPLES} more" if len(names) > _EXAMPLES else ""
-    return ", ".join(names[:_EXAMPLES]) + more
+    # What is not a recording may have any name, such as one that clears a terminal.
+    return ", ".join(visible(name).replace("\n", " ") for name in names[:_EXAMPLES]) + more

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from audio_compressor.local_files import sha256_of, write_atomically
+from audio_compressor.local_files import READABLE_MODE, sha256_of, write_atomically
 from audio_compressor.reporting.manifest import MANIFEST_NAME, manifest_json
 from audio_compressor.reporting.table import read_csv, write_csv
 
@@ -34,5 +34,5 @@ def write_report(report: pd.DataFrame, output_dir: Path) -> ReportFiles:
     output_dir.mkdir(parents=True, exist_ok=True)
     files = ReportFiles(output_dir / REPORT_NAME, output_dir / MANIFEST_NAME)
     write_csv(report, files.table)
-    write_atomically(files.manifest, manifest_json(report))
+    write_atomically(files.manifest, manifest_json(report), READABLE_MODE)
     return files

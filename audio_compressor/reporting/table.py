@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from audio_compressor.errors import ManifestError
-from audio_compressor.local_files import write_atomically
+from audio_compressor.local_files import READABLE_MODE, write_atomically
 from audio_compressor.recording import chronological
 from audio_compressor.reporting.results import COLUMNS, PRODUCT_COLUMNS, STATUSES, Result
 
@@ -58,7 +58,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         OutOfSpaceError, AccessDeniedError, StorageError: the file could not be written; an earlier one is still there.
     """
     text = frame.assign(processed_at=_iso_texts(frame["processed_at"])).to_csv(index=False, lineterminator="\n")
-    write_atomically(path, text)
+    write_atomically(path, text, READABLE_MODE)
 
 
 def read_csv(path: Path) -> pd.DataFrame | None:

@@ -6,6 +6,8 @@ Read anew for every connection, so that a rotated secret is used by the next one
 import io
 import json
 import logging
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ from audio_compressor.sftp.secrets_manager import fetch_secret
 log = logging.getLogger(__name__)
 
 DO_NOT_ASK = "none"
+# A key of RSA with 16,384 bits has 13 kB.
+_MOST_KEY_BYTES = 100_000
 _PARAMIKO_KEYS: tuple[tuple[Any, type[PKey]], ...] = (
     (rsa.RSAPrivateKey, RSAKey),
     (ec.EllipticCurvePrivateKey, ECDSAKey),
@@ -48,14 +52,17 @@ class Credentials:
         """The private key, if there is one.
 
         Raises:
-            CredentialsError: it cannot be read, is encrypted, or is of a kind that SSH no longer uses.
+            CredentialsError: it cannot be read, others can read it too, is encrypted, or is of a kind that SSH no
+                longer uses.
         """
         if self.private_key is not None:
             return _parse_private_key(self.private_key.encode(), f"the private key in {self.origin}")
         if self.private_key_path is None:
             return None
         try:
-            data = self.private_key_path.read_bytes()
+            with self.private_key_path.open("rb") as file:
+                _require_private(self.private_key_path, os.fstat(file.fileno()))
+                data = file.read(_MOST_KEY_BYTES)
         except OSError as error:
             raise CredentialsError(
                 f"SFTP_PRIVATE_KEY_PATH is {self.private_key_path}, which cannot be read: {error.strerror}"
@@ -126,6 +133,20 @@ def _from_environment(secrets_manager: str) -> Credentials:
         private_key_path=Path(path).expanduser() if path else None,
         origin="environment",
     )
+
+
+def _require_private(path: Path, found: os.stat_result) -> None:
+    """As OpenSSH does (sshkey_perm_ok): a key of our own must be for our eyes only. One that belongs to somebody else,
+    such as a mounted Kubernetes secret, is as its owner made it, but for everybody it is not either.
+    """
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == os.geteuid() and mode & 0o077:
+        raise CredentialsError(
+            f"The private key {path} can be used by others (mode {mode:03o}), and is not used, as by OpenSSH. If "
+            f"nobody may have copied it: chmod 600 {path}; else make a new one"
+        )
+    if mode & 0o007:
+        log.warning("The private key %s can be read by everybody on this machine (mode %03o)", path, mode)
 
 
 def _parse_private_key(data: bytes, what: str) -> PKey:

@@ -19,6 +19,7 @@ from typing import Literal
 from paramiko import HostKeys, PKey
 
 from audio_compressor.errors import HostKeyError
+from audio_compressor.local_files import why_others_may_write
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +115,30 @@ class KnownHosts:
 
     def _read(self) -> list[KnownKey]:
         try:
+            self._require_ours()
             return self._parse(self._path.read_text(errors="replace"))
         except FileNotFoundError:
             return []
         except OSError as error:
             raise HostKeyError(f"The known hosts in {self._path} cannot be read: {error.strerror}") from error
+
+    def _require_ours(self) -> None:
+        """Whoever can change the file decides which servers are trusted. Raises HostKeyError when that is not us.
+
+        Not its directory: those of mounted ConfigMaps and volumes have mode 777. What is mounted to be read cannot be
+        changed here, whoever it belongs to, and root may use the file of a service's user.
+        """
+        path = self._path
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return
+        found = path.stat()
+        user_id = found.st_uid if os.geteuid() == 0 else os.geteuid()
+        reason = why_others_may_write(found, user_id, {os.getegid(), *os.getgroups()})
+        if reason:
+            raise HostKeyError(
+                f"The known hosts in {path} cannot be trusted: {reason}. Look whether its keys are right, then: "
+                f"chown $(id -u) {path}; chmod 600 {path}"
+            )
 
     def _parse(self, text: str) -> list[KnownKey]:
         """Lines that name the host. Malformed ones are skipped, as by OpenSSH; host certificates are not used."""

@@ -6,6 +6,9 @@ from typing import Any
 
 from audio_compressor.errors import ConnectionLostError, CredentialsError, TimedOutError, TransientError
 
+# At DEBUG, which somebody may have set for everything, it logs what AWS answers, and here that is the secret.
+logging.getLogger("botocore.parsers").setLevel(logging.INFO)
+
 # Outside of AWS nothing answers; a run must not wait a minute to find that out.
 _CONNECT_SECONDS = 3
 _READ_SECONDS = 10

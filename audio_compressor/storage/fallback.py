@@ -27,6 +27,7 @@ from audio_compressor.errors import (
     TransientError,
 )
 from audio_compressor.local_files import local_errors, sha256_of, write_atomically
+from audio_compressor.recording import is_plain_name
 from audio_compressor.retries import Retry
 from audio_compressor.storage.base import (
     HIDDEN,
@@ -351,6 +352,8 @@ def _read(path: Path) -> _Marker | None:
         marker = _Marker(**json.loads(path.read_text()))
         if not all(isinstance(text, str) and text for text in (marker.name, marker.sha256)):
             raise ValueError("without name or hash")
+        if not is_plain_name(marker.name):
+            raise ValueError(f"{marker.name!r} is not the name of a result")
     except FileNotFoundError:
         return None
     except (OSError, TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audio_compressor.errors import CancelledError, RemoteFileMissingError, StorageError
-from audio_compressor.local_files import local_errors, sha256_of, sync_directory
+from audio_compressor.local_files import READABLE_MODE, local_errors, sha256_of, sync_directory
 from audio_compressor.recording import part_name
 from audio_compressor.storage.base import (
     HIDDEN,
@@ -28,8 +28,6 @@ from audio_compressor.storage.base import (
 
 log = logging.getLogger(__name__)
 
-# Others read the results: the SFTP server that serves the directory runs as another user.
-_MODE = 0o644
 _COPY_BYTES = 1_048_576
 
 
@@ -77,7 +75,7 @@ class LocalStorage(PublishingStorage):
             self.path(name).unlink(missing_ok=True)
 
     def check_writable(self) -> str:
-        probe = self.directory / f"{HIDDEN}probe-{os.getpid()}-{threading.get_ident()}"
+        probe = self.path(part_name(f"probe-{os.getpid()}-{threading.get_ident()}"))  # which a later run removes
         with local_errors(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             try:
@@ -155,7 +153,7 @@ class LocalStorage(PublishingStorage):
                     writable.write(block)
                 self._raise_if_closed(file.name)
                 writable.flush()
-                os.fchmod(writable.fileno(), _MODE)
+                os.fchmod(writable.fileno(), READABLE_MODE)
                 os.fsync(writable.fileno())
             if sha256_of(part) != file.sha256:
                 raise StorageError(
@@ -178,7 +176,7 @@ def _create_locked(part: Path) -> int:
     flags = os.O_RDWR | os.O_NOFOLLOW
     while True:
         try:
-            descriptor, is_new = os.open(part, flags | os.O_CREAT | os.O_EXCL, _MODE), True
+            descriptor, is_new = os.open(part, flags | os.O_CREAT | os.O_EXCL, 0o600), True
         except FileExistsError:
             try:
                 descriptor, is_new = os.open(part, flags), False

@@ -86,7 +86,7 @@ class SftpStorage(PublishingStorage):
 
     def check_writable(self) -> str:
         self._connection.make_directories(self._directory)
-        probe = self._path(f"{HIDDEN}probe-{self._token}")
+        probe = self._path(part_name(f"probe.{self._token}"))  # which a later run removes
         with TemporaryDirectory() as directory:
             local = Path(directory, "probe")
             local.write_bytes(b"probe")

@@ -43,7 +43,9 @@ def test_a_binary_that_is_missing_or_no_program(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("not a program")
     text.chmod(0o755)
-    with pytest.raises(FfmpegMissingError, match="does not run as FFmpeg"):
+    with pytest.raises(
+        FfmpegMissingError, match=r"does not run as FFmpeg|ended with exit code 127.*check FFMPEG_BINARY"
+    ):
         find_ffmpeg(str(text))
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -14,6 +15,7 @@ import pytest
 from audio_compressor.batch.connections import SourceConnections
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
+from audio_compressor.sftp.endpoint import Timeouts
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.wav_files import (
@@ -34,8 +36,10 @@ def process(
     directories: Sequence[str],
     wanted: Collection[Product] = tuple(Product),
     progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
 ) -> dict[str, Outcome]:
     endpoint = studio.resources.sftp.endpoint()
+    endpoint = replace(endpoint, timeouts=timeouts or endpoint.timeouts)
     with studio.resources.open_storage() as storage, SourceConnections().open(endpoint) as connection:
         tools = studio.resources.batch_tools(connection, storage)
         outcomes = list(process_batch(directories, wanted, tools, run_id="run", progress=progress))
@@ -248,6 +252,34 @@ def test_a_dropped_connection_is_made_again(studio: Studio) -> None:
     studio.server.faults.drop_after_read_bytes = 1_000_000
     assert process(studio, [GOOD])[GOOD].status == "success"
     assert studio.server.faults.drop_after_read_bytes is None
+
+
+class _StallsOne(Progress):
+    """The server is silent for as long as this recording is being downloaded."""
+
+    def __init__(self, studio: Studio, directory: str) -> None:
+        self._stall, self._directory = studio.server.faults.stall_reads, directory
+        self.attempts = 0
+
+    def downloading(self, directory: str) -> None:
+        if directory == self._directory:
+            self.attempts += 1
+            self._stall.set()
+        else:
+            self._stall.clear()
+
+
+def test_a_server_that_stalls_costs_one_recording(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_RETRIES", "2")
+    directories = ["10-16-25", GOOD, BAD, "10-18-25"]
+    for directory in directories:
+        studio.add(directory)
+    stalling = _StallsOne(studio, BAD)
+    outcomes = process(studio, directories, progress=stalling, timeouts=Timeouts(5, 10, 10, channel_seconds=0.5))
+    assert {key for key, outcome in outcomes.items() if outcome.status == "success"} == set(directories) - {BAD}
+    assert outcomes[BAD].status == "failed"
+    assert "did not answer" in (outcomes[BAD].reason or ""), outcomes[BAD].reason
+    assert stalling.attempts == 2
 
 
 def test_an_unreadable_file_fails_alone(studio: Studio) -> None:

@@ -31,6 +31,13 @@ def test_a_working_directory_that_was_deleted(studio: Studio, tmp_path: Path) ->
     assert "10-17-25_compressed.wav" in studio.results()
 
 
+def test_large_stacks(studio: Studio, tmp_path: Path) -> None:
+    """Those of FFmpeg's threads count in its memory limit."""
+    studio.add("10-17-25")
+    ended = shell("ulimit -s 131072; RUN run", tmp_path)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 _USE_UP_FILES = """
 import os, resource
 from audio_compressor.audio.ffmpeg import find_ffmpeg

@@ -1,12 +1,13 @@
 """How much goes on at once: the pool and the queue, and recordings that several runs want at the same time."""
 
 import json
-import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -15,17 +16,19 @@ from dagster._core.instance.config import PoolGranularity
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
-from audio_compressor.defs.history import end_dead_runs, requested_tag
+from audio_compressor.defs.dead_runs import end_dead_runs
+from audio_compressor.defs.history import claimed_before, known_keys, requested_tag
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
-    PROCESS_TAG,
+    PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RAW_AUDIO,
     REPORT_JOB,
     SFTP_POOL,
 )
+from audio_compressor_tests.defs.test_dead_runs import mark_as_of_a_dead_process
 from audio_compressor_tests.defs.test_night import execute, nightly
 from audio_compressor_tests.fixtures.studio import CHECKOUT, Studio, partition_states
 from audio_compressor_tests.test_processes import wait_for
@@ -52,12 +55,11 @@ class Queue:
     def __init__(self, studio: Studio, instance: dg.DagsterInstance) -> None:
         self._studio, self._instance = studio, instance
 
-    def add(self, status: DagsterRunStatus, job: str = COMPRESSION_JOB, process: str | None = None) -> str:
-        tags = {PROCESS_TAG: process} if process else {}
+    def add(self, status: DagsterRunStatus, job: str = COMPRESSION_JOB, tags: dict[str, str] | None = None) -> str:
         found = self._studio.definitions.resolve_job_def(job)
         repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("audio_compressor"), "__repository__")
         run = self._instance.create_run_for_job(
-            found, tags=tags, status=status, remote_job_origin=RemoteJobOrigin(repository, job)
+            found, tags=tags or {}, status=status, remote_job_origin=RemoteJobOrigin(repository, job)
         )
         return run.run_id
 
@@ -73,11 +75,6 @@ def queue(studio: Studio, instance: dg.DagsterInstance) -> Queue:
     return Queue(studio, instance)
 
 
-def id_of_a_dead_process() -> int:
-    with subprocess.Popen([sys.executable, "--version"], stdout=subprocess.DEVNULL) as process:
-        return process.pid
-
-
 def test_the_shipped_limits(queue: Queue, instance: dg.DagsterInstance) -> None:
     pools = instance.get_concurrency_config().pool_config
     assert (pools.pool_granularity, pools.default_pool_limit) == (PoolGranularity.RUN, 4)
@@ -90,7 +87,8 @@ def test_the_shipped_limits(queue: Queue, instance: dg.DagsterInstance) -> None:
 def test_a_run_waits_in_the_queue_until_the_pool_has_a_place(queue: Queue, instance: dg.DagsterInstance) -> None:
     """The place is held by a command that was killed, and given back when that is found out."""
     instance.event_log_storage.set_concurrency_slots(SFTP_POOL, 1)  # dagster instance concurrency set sftp 1
-    dead = queue.add(DagsterRunStatus.STARTED, process=f"{os.uname().nodename}:{id_of_a_dead_process()}")
+    dead = queue.add(DagsterRunStatus.STARTED)
+    mark_as_of_a_dead_process(instance, dead)
     waiting = [queue.add(DagsterRunStatus.QUEUED) for _ in range(2)]
     report = queue.add(DagsterRunStatus.QUEUED, REPORT_JOB)
     assert queue.to_launch() == [report]  # which needs no connection
@@ -108,6 +106,24 @@ def test_a_command_counts_in_the_pool_but_does_not_wait(
     studio.add("10-17-25")
     assert execute(studio, instance, nightly(studio, instance)) == [True]
     assert studio.results() == ["10-17-25_compressed.wav", "10-17-25_meta.xml"]
+
+
+def test_a_run_that_is_about_to_begin_has_its_recordings(
+    studio: Studio, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    studio.add("10-17-25")
+    nightly(studio, instance)
+    job = studio.definitions.resolve_job_def(COMPRESSION_JOB)
+    first, second = (instance.create_run_for_job(job, tags={PARTITION_TAG: "10-17-25"}) for _ in range(2))
+    wanted = {COMPRESSED_AUDIO}
+    assert claimed_before(instance, second.run_id, wanted, known_keys(instance)) == {"10-17-25": first.run_id}
+    assert claimed_before(instance, first.run_id, wanted, known_keys(instance)) == {}
+    with closing(sqlite3.connect(tmp_path / "dagster/history/runs.db")) as runs:
+        runs.execute(
+            "UPDATE runs SET create_timestamp = datetime('now', '-10 minutes') WHERE run_id = ?", [first.run_id]
+        )
+        runs.commit()
+    assert claimed_before(instance, second.run_id, wanted, known_keys(instance)) == {}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -19,14 +20,14 @@ from audio_compressor_tests.fixtures.studio import CHECKOUT, Studio, partition_s
 _PATIENCE_SECONDS = 120.0
 
 
-@pytest.fixture
-def daemon(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[None]:
-    """`dagster-daemon run` on the workspace of the checkout, with its schedule and sensors on."""
+@contextmanager
+def running_daemon(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """`dagster-daemon run` on the workspace of the checkout, with its schedules and sensors on."""
     command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(CHECKOUT / "workspace.yaml")]
-    with (tmp_path / "daemon.log").open("wb") as log:
+    with (tmp_path / "daemon.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
     try:
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -34,6 +35,12 @@ def daemon(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> Iter
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@pytest.fixture
+def daemon(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[None]:
+    with running_daemon(tmp_path):
+        yield
 
 
 def wait_for(instance: dg.DagsterInstance, backfill_id: str) -> BulkActionStatus:
@@ -96,4 +103,31 @@ def test_sensor_then_backfills_of_a_range_and_of_one_asset(studio: Studio, insta
     assert wait_for(instance, some_bad) is BulkActionStatus.COMPLETED_FAILED
     assert (studio.output / "10-10-25_compressed.wav").exists()
     assert partition_states(instance) == expected
+    assert studio.leftovers() == []
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")  # Dagster calls it itself
+def test_everything_is_killed_in_mid_run_and_started_again(
+    studio: Studio, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """As by a power cut: daemon, code server and the worker of the run."""
+    studio.add("10-17-25")
+    studio.add("10-18-25")
+    studio.server.faults.stall_reads.set()
+    with running_daemon(tmp_path) as process:
+        assert studio.server.faults.reading.wait(_PATIENCE_SECONDS)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    [cut] = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    studio.server.faults.stall_reads.clear()
+    with running_daemon(tmp_path):
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        expected = dict.fromkeys(("10-17-25", "10-18-25"), "MATERIALIZED")
+        while partition_states(instance) != expected and time.monotonic() < deadline:
+            time.sleep(0.5)
+    assert partition_states(instance) == expected
+    ended = instance.get_run_by_id(cut.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.FAILURE
     assert studio.leftovers() == []

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from audio_compressor.reporting.markdown import escape_cell, markdown_table
+from audio_compressor.reporting.markdown import markdown_table
 from audio_compressor.reporting.results import Result
 from audio_compressor.reporting.table import update
+from audio_compressor.texts import escape_cell, escape_line
 
 AT = datetime(2025, 11, 5, 2, 1, tzinfo=UTC)
 GOOD = Result(
@@ -141,6 +142,39 @@ def assert_only_text(text: str) -> str:
     kept = (c for c in text if not c.isspace() and unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
     assert shown.replace(JOINER, "").replace(" ", "") == "".join(kept)
     return shown
+
+
+@given(st.text(alphabet=st.sampled_from("ab \\`*_[]()<>!|~&#;:/\n\t-+=.1)\"'@.wxj0") | st.characters(), max_size=40))
+@settings(deadline=None)
+@example("# heading")
+@example("1. item")
+@example("1) item")
+@example("- item")
+@example("+ item")
+@example("---")
+@example("> quote")
+@example("    code")
+@example("```")
+@example("![x](https://example.org/pixel.png)")
+@example("](javascript:alert(1))")
+def test_any_line_is_one_paragraph_of_text(text: str) -> None:
+    tokens = RENDERER.parse(escape_line(text))
+    assert [token.type for token in tokens] in ([], ["paragraph_open", "inline", "paragraph_close"])
+    for token in tokens[1:2]:
+        assert {child.type for child in token.children or []} <= {"text", "text_special", "entity"}
+    shown = "".join(text_of(token.children or []) for token in tokens[1:2])
+    assert shown.replace(JOINER, "") == " ".join(escape_cell_free(text).split())
+
+
+@pytest.mark.parametrize("text", ["5.5 times smaller", "-26.3 dBFS RMS", "#1 of 3", "MAX_FILE_SIZE_MB", "+3 dB", "=x"])
+def test_what_means_nothing_is_not_escaped(text: str) -> None:
+    """Dagster's logs show descriptions as they are."""
+    assert escape_line(text) == text
+
+
+def escape_cell_free(text: str) -> str:
+    """What of a text is to be seen."""
+    return "".join(" " if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c for c in text)
 
 
 def test_a_long_reason_is_cut() -> None:

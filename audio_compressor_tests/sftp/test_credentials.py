@@ -199,6 +199,7 @@ def test_private_keys(sftp_root: Path, tmp_path: Path, kind: str, key_format: st
     key = asyncssh.generate_private_key(kind)
     text = key.export_private_key(key_format).decode()
     path = tmp_path / "key"
+    path.touch(0o600)
     path.write_text(text)
     with EmbeddedSftpServer(
         sftp_root, USERNAME, PASSWORD, authorized_public_key=key.export_public_key().decode()
@@ -252,6 +253,7 @@ def test_a_key_that_is_none(content: str) -> None:
 def test_an_encrypted_key_and_a_missing_one(tmp_path: Path) -> None:
     path = tmp_path / "key"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(path, passphrase="secret words")
+    path.chmod(0o600)
     with pytest.raises(CredentialsError, match="passphrase"):
         Credentials("u", "test", private_key_path=path).load_private_key()
     with pytest.raises(CredentialsError, match="SFTP_PRIVATE_KEY_PATH"):

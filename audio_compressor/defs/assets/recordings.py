@@ -17,6 +17,7 @@ from audio_compressor.batch.explain import explain
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.defs.checks import check_specs
+from audio_compressor.defs.dead_runs import mark_process
 from audio_compressor.defs.events import outcome_events
 from audio_compressor.defs.history import (
     claimed_before,
@@ -108,6 +109,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         connections: dg.ResourceParam[SourceConnections],
     ) -> Iterator[dg.Output[None]]:
         instance, selected, keys = context.instance, context.selected_asset_keys, list(context.partition_keys)
+        mark_process(instance, context.run)
         log_position = partial(event_log_position, instance)
         started_at = log_position()
         observed = observed_fingerprints(instance, keys)

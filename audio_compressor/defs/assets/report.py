@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from audio_compressor.defs.assets.recordings import OWNERS
+from audio_compressor.defs.dead_runs import mark_process
 from audio_compressor.defs.names import COMPRESSED_AUDIO, PROCESSING_REPORT
 from audio_compressor.defs.report_history import CURSOR_KEY, TABLE_KEY, bring_up_to_date
 from audio_compressor.defs.resources import SftpResource, StorageResource
@@ -27,6 +28,7 @@ from audio_compressor.storage import build_primary
 def processing_report(
     context: dg.AssetExecutionContext, sftp: SftpResource, storage: StorageResource
 ) -> dg.MaterializeResult[None]:
+    mark_process(context.instance, context.run)
     # pandas and matplotlib cost a second of every start of the code location if they are imported with the module.
     with large_imports():
         from audio_compressor.reporting.charts import size_chart_png

@@ -1,0 +1,126 @@
+"""`audio-compressor verify`: are the stored files still what was published?"""
+
+import sys
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from audio_compressor.cli.environment import EXIT_ALL_FAILED, EXIT_SOME_FAILED, load_environment, open_instance
+from audio_compressor.cli.terminal import console
+from audio_compressor.defs.history import known_keys
+from audio_compressor.defs.resources import build_resources
+from audio_compressor.defs.verification import open_inspector, read_receipts
+from audio_compressor.receipts import Condition, Finding, Receipt
+from audio_compressor.reporting import formatting
+from audio_compressor.settings import Settings
+from audio_compressor.texts import visible
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+_COLOURS: Mapping[Condition, str] = {
+    "intact": "green",
+    "missing": "red",
+    "changed": "red",
+    "damaged": "red",
+    "unknown": "yellow",
+}
+
+
+def verify_stored(directories: Sequence[str] | None) -> int:
+    """Look at the published files of these recordings, or of all (None); returns the exit code.
+
+    Raises:
+        AudioCompressorError: storage cannot be reached at all.
+        KeyboardInterrupt: interrupted, or terminated.
+    """
+    settings = load_environment()
+    out = console()
+    with open_instance() as instance:
+        if directories is not None and (strangers := sorted(set(directories) - set(known_keys(instance)))):
+            print(f"audio-compressor: there are no recordings called {visible(', '.join(strangers))}", file=sys.stderr)
+            return EXIT_ALL_FAILED
+        receipts = read_receipts(instance, directories)
+        findings = _inspect(settings, instance, list(receipts.values()), out)
+    without = sorted(set(directories or ()) - receipts.keys())
+    for finding in findings:
+        if finding.condition != "intact":
+            out.print(_line(finding), soft_wrap=True)
+    for name in without:
+        out.print(f"{escape(name)}: [yellow]never published[/]: there is nothing to compare with")
+    if findings:
+        out.print(summary_table(findings))
+    elif not without:
+        out.print("Nothing to verify: nothing has been published yet.")
+    return exit_code(findings, has_unpublished=bool(without))
+
+
+def exit_code(findings: Iterable[Finding], *, has_unpublished: bool) -> int:
+    conditions = [finding for finding in findings if finding.condition != "intact"]
+    if any(finding.is_bad for finding in conditions):
+        return EXIT_SOME_FAILED
+    return EXIT_ALL_FAILED if conditions or has_unpublished else 0
+
+
+def _inspect(
+    settings: Settings, instance: "DagsterInstance", receipts: Sequence[Receipt], out: Console
+) -> list[Finding]:
+    findings = []
+    bar = Progress(
+        TextColumn("Verifying"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not out.is_terminal,
+    )
+    with (
+        open_inspector(instance, build_resources(settings), f"verify-{uuid.uuid4()}") as inspector,
+        closing(inspector.inspect(receipts)) as inspected,
+        bar,
+    ):
+        task = bar.add_task("", total=len(receipts))
+        for finding in inspected:
+            findings.append(finding)
+            bar.advance(task)
+    order = {receipt.directory: index for index, receipt in enumerate(receipts)}
+    return sorted(findings, key=lambda finding: order[finding.receipt.directory])
+
+
+def _line(finding: Finding) -> str:
+    colour = _COLOURS[finding.condition]
+    return f"{escape(finding.receipt.directory)}: [{colour}]{finding.condition}[/]: {escape(visible(finding.reason))}"
+
+
+def summary_table(findings: Iterable[Finding]) -> Table:
+    """One line for each condition. MB is 1,000,000 bytes."""
+    groups: defaultdict[Condition, list[Receipt]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.condition].append(finding.receipt)
+    table = Table(show_footer=len(groups) > 1, caption="MB is 1,000,000 bytes.", caption_justify="left")
+    everything = [receipt for receipts in groups.values() for receipt in receipts]
+    table.add_column("stored files", footer="total")
+    table.add_column("recordings", justify="right", footer=f"{len(everything):,}")
+    table.add_column("MB", justify="right", footer=_size(everything))
+    table.add_column("duration", justify="right", footer=_duration(everything))
+    for condition, colour in _COLOURS.items():
+        if receipts := groups.get(condition):
+            table.add_row(f"[{colour}]{condition}[/]", f"{len(receipts):,}", _size(receipts), _duration(receipts))
+    return table
+
+
+def _size(receipts: Iterable[Receipt]) -> str:
+    return formatting.megabytes(sum(receipt.size_mb for receipt in receipts))
+
+
+def _duration(receipts: Iterable[Receipt]) -> str:
+    return formatting.duration(sum(receipt.duration_seconds or 0.0 for receipt in receipts))

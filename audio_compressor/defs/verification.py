@@ -1,0 +1,183 @@
+"""Are the stored files still what was published? An asset check that looks at some of them each night, in rotation."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import AssetRecordsFilter, DagsterInstance
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from audio_compressor.defs.dead_runs import mark_process
+from audio_compressor.defs.history import known_keys, latest_materializations
+from audio_compressor.defs.names import COMPRESSED_AUDIO, SFTP_POOL, VERIFICATION_JOB
+from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
+from audio_compressor.receipts import Finding, Inspector, Receipt, next_in_rotation
+from audio_compressor.settings import RunningSettings
+from audio_compressor.staging import open_staging
+from audio_compressor.texts import visible
+
+CHECK_NAME = "stored_files_intact"
+_POSITION = "looked_at_up_to"
+_AGAIN = "not_intact"
+_PAGE = 500
+# Kept with each evaluation, and looked at again the next time.
+_MOST_TOLD = 100
+STORED_FILES_CHECK = dg.AssetCheckKey(COMPRESSED_AUDIO, CHECK_NAME)
+
+
+def read_receipts(instance: DagsterInstance, directories: Collection[str] | None = None) -> Mapping[str, Receipt]:
+    """What is recorded of the newest published file of these recordings, or of all that have one."""
+    if directories is None:
+        found = {receipt.directory: receipt for receipt in _all_receipts(instance)}
+        return {key: found[key] for key in known_keys(instance) if key in found}
+    newest = {
+        key: materialization
+        for key in directories
+        for materialization in latest_materializations(instance, [COMPRESSED_AUDIO], key)
+    }
+    receipts = {key: _receipt(materialization) for key, materialization in newest.items()}
+    return {key: receipt for key, receipt in receipts.items() if receipt is not None}
+
+
+def _all_receipts(instance: DagsterInstance) -> Iterator[Receipt]:
+    """The oldest first."""
+    after = 0
+    while True:
+        page = instance.fetch_materializations(
+            AssetRecordsFilter(COMPRESSED_AUDIO, after_storage_id=after), limit=_PAGE, ascending=True
+        ).records
+        for record in page:
+            receipt = _receipt(record.asset_materialization)
+            if receipt is not None:
+                yield receipt
+        if len(page) < _PAGE:
+            return
+        after = page[-1].storage_id
+
+
+def _receipt(materialization: dg.AssetMaterialization | None) -> Receipt | None:
+    """None where the event does not tell where the file is, as one of an imported manifest does not."""
+    if materialization is None or materialization.partition is None:
+        return None
+    metadata: dict[str, Any] = {key: value.value for key, value in materialization.metadata.items()}
+    if not metadata.get("uri"):
+        return None
+    return Receipt(
+        directory=materialization.partition,
+        location=metadata["storage_location"],
+        uri=metadata["uri"],
+        sha256=metadata.get("sha256"),
+        duration_seconds=metadata.get("duration_seconds"),
+        size_mb=metadata.get("compressed_size_mb", 0.0),
+    )
+
+
+@contextmanager
+def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str) -> Iterator[Inspector]:
+    """With storage and staging open. ``run_id`` names the staging directory."""
+    running = resources.running
+
+    def newest(receipt: Receipt) -> Receipt:
+        return read_receipts(instance, [receipt.directory]).get(receipt.directory, receipt)
+
+    with (
+        resources.open_storage() as storage,
+        open_staging(Path(running.temp_dir), run_id) as staging,
+    ):
+        yield Inspector(storage, staging, resources.audio.ffmpeg(), running.retry(), running.encoders, newest)
+
+
+@dg.asset_check(
+    asset=COMPRESSED_AUDIO,
+    name=CHECK_NAME,
+    description="Some of the stored files, in rotation, are there, have the SHA-256 that was published, and play to "
+    "their end. What is not intact is looked at again each time until it is.",
+    pool=SFTP_POOL,
+)
+def stored_files_intact(
+    context: dg.AssetCheckExecutionContext,
+    sftp: SftpResource,
+    storage: StorageResource,
+    audio: AudioResource,
+    running: RunningResource,
+) -> dg.AssetCheckResult:
+    instance = context.instance
+    mark_process(instance, context.run)
+    last = _last_metadata(instance)
+    keys = known_keys(instance)
+    size = math.ceil(len(keys) / running.verification_days) if running.verification_days else len(keys)
+    rotated = next_in_rotation(keys, last.get(_POSITION), size)
+    receipts = read_receipts(instance, dict.fromkeys([*(last.get(_AGAIN) or ()), *rotated]))
+    resources = Resources(sftp, storage, audio, running)
+    findings = []
+    with (
+        open_inspector(instance, resources, context.run.run_id) as inspector,
+        closing(inspector.inspect(receipts.values())) as inspected,
+    ):
+        for finding in inspected:
+            findings.append(finding)
+            if finding.condition != "intact":
+                context.log.error("%s: %s: %s", finding.receipt.directory, finding.condition, finding.reason)
+    return _result(findings, rotated[-1] if rotated else None)
+
+
+def _result(findings: Sequence[Finding], position: str | None) -> dg.AssetCheckResult:
+    others = [finding for finding in findings if finding.condition != "intact"]
+    bad = sum(finding.is_bad for finding in others)
+    if bad:
+        summary = f"{bad} of {len(findings)} files are missing, changed or damaged"
+    elif others:
+        summary = f"{len(others)} of {len(findings)} files could not be looked at"
+    else:
+        summary = f"{len(findings)} files are intact"
+    return dg.AssetCheckResult(
+        passed=not others,
+        severity=dg.AssetCheckSeverity.ERROR if bad else dg.AssetCheckSeverity.WARN,
+        description=summary,
+        metadata={
+            "looked_at": len(findings),
+            "intact": len(findings) - len(others),
+            "findings": dg.MetadataValue.json(
+                {
+                    finding.receipt.directory: visible(f"{finding.condition}: {finding.reason}")
+                    for finding in others[:_MOST_TOLD]
+                }
+            ),
+            _AGAIN: dg.MetadataValue.json(
+                [finding.receipt.directory for finding in others if finding.is_bad][:_MOST_TOLD]
+            ),
+            **({_POSITION: position} if position else {}),
+        },
+    )
+
+
+def _last_metadata(instance: DagsterInstance) -> Mapping[str, Any]:
+    evaluated = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        STORED_FILES_CHECK, limit=1, status=evaluated
+    )
+    found = records[0].evaluation if records else None
+    return {key: value.value for key, value in found.metadata.items()} if found else {}
+
+
+verification_job = dg.define_asset_job(
+    VERIFICATION_JOB,
+    selection=dg.AssetSelection.checks(STORED_FILES_CHECK),
+    description="Compare some of the stored files with what was published.",
+)
+
+
+def build_verification_schedule(running: RunningSettings) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="verification_schedule",
+        job_name=VERIFICATION_JOB,
+        cron_schedule=running.verification_schedule,
+        execution_timezone=running.schedule_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING
+        if running.verification_days
+        else dg.DefaultScheduleStatus.STOPPED,
+        description="Looks at some of the stored files each night, so that each is looked at every VERIFICATION_DAYS.",
+    )

@@ -1,0 +1,181 @@
+"""The asset check on stored files, run as its schedule runs it, and the command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from audio_compressor.defs.names import COMPRESSED_AUDIO, VERIFICATION_JOB
+from audio_compressor.defs.verification import CHECK_NAME, STORED_FILES_CHECK, read_receipts
+from audio_compressor_tests.cli.commands import audio_compressor
+from audio_compressor_tests.defs.test_night import nightly
+from audio_compressor_tests.fixtures.studio import Studio
+
+KEYS = ("10-17-25", "10-18-25", "10-19-25", "10-20-25")
+
+
+@pytest.fixture
+def published(studio: Studio, instance: dg.DagsterInstance) -> Studio:
+    for key in KEYS:
+        studio.add(key)
+    job = studio.definitions.resolve_job_def("compression_job")
+    for request in nightly(studio, instance):
+        assert job.execute_in_process(instance=instance, tags=request.tags).success
+    return studio
+
+
+def evaluate(studio: Studio, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
+    result = studio.definitions.resolve_job_def(VERIFICATION_JOB).execute_in_process(instance=instance)
+    assert result.success
+    [evaluation] = result.get_asset_check_evaluations()
+    assert evaluation.asset_check_key == dg.AssetCheckKey(COMPRESSED_AUDIO, CHECK_NAME)
+    return evaluation
+
+
+def figures(evaluation: dg.AssetCheckEvaluation) -> dict[str, object]:
+    return {key: value.value for key, value in evaluation.metadata.items()}
+
+
+def test_all_are_looked_at_in_rotation(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFICATION_DAYS", "2")
+    positions = []
+    for _ in range(3):
+        evaluation = evaluate(published, instance)
+        assert evaluation.passed
+        found = figures(evaluation)
+        assert (found["looked_at"], found["intact"]) == (2, 2)
+        positions.append(found["looked_at_up_to"])
+    assert positions == ["10-18-25", "10-20-25", "10-18-25"]
+
+
+def test_decay_is_noticed_in_its_turn_and_told_until_it_is_mended(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFICATION_DAYS", "4")
+    damaged = published.output / "10-18-25_compressed.wav"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1000] + bytes(1000))
+    assert evaluate(published, instance).passed  # 10-17-25 alone
+    for looked_at in (1, 2, 2):
+        evaluation = evaluate(published, instance)
+        assert not evaluation.passed
+        assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+        found = figures(evaluation)
+        assert found["looked_at"] == looked_at
+        assert found["not_intact"] == ["10-18-25"]
+        assert "changed" in json.dumps(found["findings"])
+    damaged.write_bytes(whole)
+    assert evaluate(published, instance).passed
+
+
+def test_a_compression_run_does_not_hide_what_was_found(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFICATION_DAYS", "1")
+    (published.output / "10-18-25_compressed.wav").unlink()
+    assert not evaluate(published, instance).passed
+    published.add("10-21-25")
+    job = published.definitions.resolve_job_def("compression_job")
+    for request in nightly(published, instance):
+        instance.create_run_for_job(job, tags=request.tags)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([STORED_FILES_CHECK])
+    assert latest[STORED_FILES_CHECK].status is AssetCheckExecutionRecordStatus.FAILED
+
+
+def test_nothing_is_published_yet(studio: Studio, instance: dg.DagsterInstance) -> None:
+    assert evaluate(studio, instance).passed
+
+
+def test_a_schedule_asks_for_it(published: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = published.definitions.resolve_schedule_def("verification_schedule")
+    assert (schedule.cron_schedule, schedule.job_name) == ("0 5 * * *", VERIFICATION_JOB)
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    monkeypatch.setenv("VERIFICATION_DAYS", "0")
+    schedule = published.definitions.resolve_schedule_def("verification_schedule")
+    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+
+
+def test_a_receipt_has_what_was_published(published: Studio, instance: dg.DagsterInstance) -> None:
+    every = read_receipts(instance)
+    assert tuple(every) == KEYS
+    assert read_receipts(instance, ["10-18-25", "never"]) == {"10-18-25": every["10-18-25"]}
+    receipt = every["10-18-25"]
+    assert receipt.name == "10-18-25_compressed.wav"
+    assert receipt.duration_seconds == 1.0
+    assert receipt.sha256 is not None
+
+
+def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstance) -> None:
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            COMPRESSED_AUDIO, partition="10-18-25", metadata={"storage_location": "local", "uri": "file:///elsewhere"}
+        )
+    )
+    assert read_receipts(instance)["10-18-25"].uri == "file:///elsewhere"
+    instance.report_runless_asset_event(dg.AssetMaterialization(COMPRESSED_AUDIO, partition="10-18-25"))
+    assert read_receipts(instance)["10-18-25"].uri == "file:///elsewhere"  # imported: nothing is told of a file
+
+
+def test_the_command_tells_what_is_not_intact(published: Studio, tmp_path: Path) -> None:
+    all_good = audio_compressor("verify", "--all", cwd=tmp_path)
+    assert all_good.code == 0, all_good.err
+    assert "intact" in all_good.out
+    assert "4" in all_good.out
+    (published.output / "10-18-25_compressed.wav").unlink()
+    one_gone = audio_compressor("verify", "--all", cwd=tmp_path)
+    assert one_gone.code == 1
+    assert "10-18-25: missing: there is no file:///" in one_gone.out
+    another = audio_compressor("verify", "10-17-25", "10-19-25", cwd=tmp_path)
+    assert another.code == 0
+    assert published.leftovers() == []
+
+
+def test_the_command_wants_to_know_which(published: Studio, tmp_path: Path) -> None:
+    for arguments in ([], ["--all", "10-17-25"]):
+        ended = audio_compressor("verify", *arguments, cwd=tmp_path)
+        assert ended.code == 2
+        assert "--all, or the names" in ended.err
+    stranger = audio_compressor("verify", "10-17-25", "99-99-99", cwd=tmp_path)
+    assert stranger.code == 2
+    assert "no recordings called 99-99-99" in stranger.err
+
+
+def test_what_was_never_published_has_no_receipt(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    instance.add_dynamic_partitions("recordings", ["10-17-25"])
+    ended = audio_compressor("verify", "10-17-25", cwd=tmp_path)
+    assert ended.code == 2
+    assert "10-17-25: never published" in ended.out
+    nothing = audio_compressor("verify", "--all", cwd=tmp_path)
+    assert nothing.code == 0
+    assert "nothing has been published yet" in nothing.out
+
+
+def test_an_interrupted_command_ends_with_130(
+    published: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audio_compressor_tests.audio.measuring import answering_script
+    from audio_compressor_tests.test_processes import processes_with, wait_for
+
+    hanging = answering_script(tmp_path / "hanging", f'touch "{tmp_path}/hangs"; sleep 1000 {tmp_path}/unique')
+    monkeypatch.setenv("FFMPEG_BINARY", str(hanging))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audio_compressor", "verify", "--all"],
+        cwd=tmp_path,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    wait_for((tmp_path / "hangs").exists, seconds=30)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err.decode()
+    assert processes_with(f"{tmp_path}/unique") == []
+    assert published.leftovers() == []
