@@ -106,9 +106,18 @@ def test_what_a_killed_run_left_is_removed_without_a_next_one(temp_dir: Path) ->
     assert _runs(temp_dir) == []
 
 
-def ffmpeg_at(path: Path) -> "subprocess.Popen[bytes]":
+@contextmanager
+def ffmpeg_at(path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Something that hangs, with the arguments of an FFmpeg that works in this directory."""
-    return subprocess.Popen(["/bin/sh", "-c", "sleep 1000; :", f"file:{path}/10-17-25/StereoMix.wav"])
+    # Popen returns when the program is loaded, some microseconds before /proc tells its arguments: hence the line.
+    command = ["/bin/sh", "-c", "echo started; read line", f"file:{path}/10-17-25/StereoMix.wav"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"started\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_what_a_killed_run_left_running_is_ended(temp_dir: Path) -> None:
@@ -119,7 +128,6 @@ def test_what_a_killed_run_left_running_is_ended(temp_dir: Path) -> None:
             remove_abandoned(temp_dir)
             assert orphan.wait(10) == -signal.SIGKILL
             assert busy.poll() is None
-            busy.kill()
         living.communicate("")
 
 
