@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from audio_compressor.audio.compress import DEFAULT_TIME_LIMIT
 from audio_compressor.audio.ffmpeg import Ffmpeg
 from audio_compressor.audio.verify import played_seconds
 from audio_compressor.errors import (
@@ -38,9 +39,6 @@ _OF_ALL = (AuthenticationError, ConfigurationError, CredentialsError, FfmpegMiss
 
 Condition = Literal["intact", "missing", "changed", "damaged", "unknown"]
 
-# A file that was decoded when it was published is decoded at many times the speed of sound; on a busy machine, at some.
-_BASE_SECONDS = 120.0
-_SECONDS_PER_MB = 20.0
 # Another version of FFmpeg may count the encoder's delay in: at most 1105 samples of MP3 at 8 kHz (see profiles.py).
 _TOLERANCE_SECONDS = 0.15
 # Sizes are recorded in MB, to three digits.
@@ -169,7 +167,7 @@ class Inspector:
             self._staging.require_space(int(receipt.size_mb * 1e6), self._cancelled)
             try:
                 self._retry.call(
-                    lambda: self._storage.fetch(receipt.name, local), what=f"{receipt.uri}", cancel=self._cancelled
+                    lambda: self._storage.fetch(receipt.name, local), what=receipt.uri, cancel=self._cancelled
                 )
             except RemoteFileMissingError:
                 return _missing(receipt)
@@ -190,9 +188,13 @@ class Inspector:
             return Finding(
                 receipt, "changed", f"{receipt.uri} has {size_bytes / 1e6:.3f} MB; {receipt.size_mb:.3f} were adopted"
             )
-        limit_seconds = _BASE_SECONDS + _SECONDS_PER_MB * size_bytes / 1e6
         try:
-            seconds = played_seconds(path, ffmpeg=self._ffmpeg, children=self._children, timeout_seconds=limit_seconds)
+            seconds = played_seconds(
+                path,
+                ffmpeg=self._ffmpeg,
+                children=self._children,
+                timeout_seconds=DEFAULT_TIME_LIMIT.seconds(size_bytes),
+            )
         except EncodingError as error:
             return Finding(receipt, "unknown", str(error))
         except VerificationError as error:

@@ -63,10 +63,10 @@ def verify_stored(directories: Sequence[str] | None) -> int:
 
 
 def exit_code(findings: Iterable[Finding], *, has_unpublished: bool) -> int:
-    conditions = [finding for finding in findings if finding.condition != "intact"]
-    if any(finding.is_bad for finding in conditions):
+    others = [finding for finding in findings if finding.condition != "intact"]
+    if any(finding.is_bad for finding in others):
         return EXIT_SOME_FAILED
-    return EXIT_ALL_FAILED if conditions or has_unpublished else 0
+    return EXIT_ALL_FAILED if others or has_unpublished else 0
 
 
 def _inspect(

@@ -51,7 +51,7 @@ class _Process:
 
 def process_tag(run_id: str) -> dict[str, str]:
     """Marks a run that this process executes."""
-    pid = int(Path("/proc/self").readlink().name)
+    pid = os.getpid()
     return {PROCESS_TAG: str(_Process(run_id, socket.gethostname(), _space(), pid, _started(pid) or ""))}
 
 
