@@ -1,7 +1,7 @@
 """What the Dagster instance knows: successes, failures, what was observed, and what is being worked on."""
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -11,6 +11,8 @@ from dagster import (
     DagsterInstance,
     DagsterRun,
     DagsterRunStatus,
+    EventLogRecord,
+    EventRecordsResult,
     RunRecord,
     RunsFilter,
 )
@@ -34,6 +36,8 @@ from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.intake.plan import History
 from audio_compressor.intake.ranges import KeyOrder
 from audio_compressor.recording import Fingerprint
+
+_PAGE = 500
 
 # Not among them: NOT_STARTED. A daemon that crashes between creating a run and queueing it leaves one of these, and
 # queues it only if the same evaluation asks for it again.
@@ -162,6 +166,18 @@ def done_since_requested(
         if success is not None and success.fingerprint == observed.get(record.partition_key):
             done[record.partition_key] = record.run_id
     return done
+
+
+def pages_of(
+    fetch: Callable[..., EventRecordsResult], asset: dg.AssetKey, after_storage_id: int = 0
+) -> Iterator[EventLogRecord]:
+    """What ``fetch`` (of an instance) gives of an asset, the oldest first, with few at a time in memory."""
+    while True:
+        page = fetch(AssetRecordsFilter(asset, after_storage_id=after_storage_id), limit=_PAGE, ascending=True).records
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after_storage_id = page[-1].storage_id
 
 
 def latest_materializations(

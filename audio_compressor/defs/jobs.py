@@ -4,12 +4,11 @@ import dagster as dg
 
 from audio_compressor.defs.names import COMPRESSION_JOB, PROCESSING_REPORT, RECORDING_PRODUCTS, REPORT_JOB
 from audio_compressor.defs.relocation import relocation_job
-from audio_compressor.defs.verification import STORED_FILES_CHECK, verification_job
+from audio_compressor.defs.verification import verification_job
 
 compression_job = dg.define_asset_job(
     COMPRESSION_JOB,
-    # Without the check on stored files: that it is planned would hide what it has found.
-    selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS) - dg.AssetSelection.checks(STORED_FILES_CHECK),
+    selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS),
     description="Download, compress and publish the recordings of one range of partitions.",
 )
 report_job = dg.define_asset_job(

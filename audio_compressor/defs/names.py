@@ -9,6 +9,7 @@ RAW_AUDIO = dg.AssetKey(Product.RAW_AUDIO.value)
 COMPRESSED_AUDIO = dg.AssetKey(Product.COMPRESSED_AUDIO.value)
 RECORDING_METADATA = dg.AssetKey(Product.RECORDING_METADATA.value)
 RECORDING_PRODUCTS = (RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA)
+STORED_FILES = dg.AssetKey("stored_files")
 PROCESSING_REPORT = dg.AssetKey("processing_report")
 
 COMPRESSION_JOB = "compression_job"

@@ -1,14 +1,15 @@
 """Reads results from the event log for the processing report: only what is newer than the last report."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord, EventRecordsResult
+from dagster import DagsterInstance, EventLogRecord
 
+from audio_compressor.defs.history import pages_of
 from audio_compressor.defs.names import COMPRESSED_AUDIO, PROCESSING_REPORT
 from audio_compressor.reporting.results import STATUSES, Result
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 CURSOR_KEY = "event_log_cursor"
 TABLE_KEY = "table_sha256"
-_PAGE = 500
 # On PostgreSQL, an event with a lower id may appear after one with a higher id: ids are given before transactions end.
 # So this many ids are read once more; to read a result twice changes nothing.
 _OVERLAP = 1000
@@ -75,22 +75,11 @@ def _read_news(instance: DagsterInstance, cursor: int) -> News:
     found = [
         (record.storage_id, result)
         for fetch in (instance.fetch_materializations, instance.fetch_observations)
-        for record in _pages(fetch, after)
+        for record in pages_of(fetch, COMPRESSED_AUDIO, after)
         if (result := _result(record)) is not None
     ]
     found.sort(key=itemgetter(0))
     return News([result for _, result in found], max(position, cursor))
-
-
-def _pages(fetch: Callable[..., EventRecordsResult], after_storage_id: int) -> Iterator[EventLogRecord]:
-    while True:
-        page = fetch(
-            AssetRecordsFilter(COMPRESSED_AUDIO, after_storage_id=after_storage_id), limit=_PAGE, ascending=True
-        ).records
-        yield from page
-        if len(page) < _PAGE:
-            return
-        after_storage_id = page[-1].storage_id
 
 
 def _result(record: EventLogRecord) -> Result | None:

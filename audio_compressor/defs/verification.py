@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster import AssetRecordsFilter, DagsterInstance
+from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from audio_compressor.defs.assets.recordings import OWNERS
 from audio_compressor.defs.dead_runs import mark_process
-from audio_compressor.defs.history import known_keys, latest_materializations
-from audio_compressor.defs.names import COMPRESSED_AUDIO, SFTP_POOL, VERIFICATION_JOB
+from audio_compressor.defs.history import known_keys, pages_of
+from audio_compressor.defs.names import COMPRESSED_AUDIO, SFTP_POOL, STORED_FILES, VERIFICATION_JOB
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.receipts import Finding, Inspector, Receipt, next_in_rotation
 from audio_compressor.settings import RunningSettings
@@ -22,44 +23,42 @@ from audio_compressor.texts import visible
 CHECK_NAME = "stored_files_intact"
 _POSITION = "looked_at_up_to"
 _AGAIN = "not_intact"
-_PAGE = 500
+# Of one recording that are looked through for one that tells of a file.
+_MOST_VERSIONS = 100
 # Kept with each evaluation, and looked at again the next time.
 _MOST_TOLD = 100
-STORED_FILES_CHECK = dg.AssetCheckKey(COMPRESSED_AUDIO, CHECK_NAME)
+STORED_FILES_CHECK = dg.AssetCheckKey(STORED_FILES, CHECK_NAME)
+# An asset of its own, and an external one: a check of `compressed_audio` would be planned with each run that makes some
+# of it, and that would hide what it has found.
+STORED_FILES_SPEC = dg.AssetSpec(
+    STORED_FILES,
+    deps=[COMPRESSED_AUDIO],
+    kinds={"file"},
+    group_name="recordings",
+    owners=OWNERS,
+    description="What lies in storage, and was published earlier; looked at each night, some of it in rotation.",
+)
 
 
 def read_receipts(instance: DagsterInstance, directories: Collection[str] | None = None) -> Mapping[str, Receipt]:
     """What is recorded of the newest published file of these recordings, or of all that have one."""
     if directories is None:
-        found = {receipt.directory: receipt for receipt in _all_receipts(instance)}
+        every = pages_of(instance.fetch_materializations, COMPRESSED_AUDIO)
+        found = {receipt.directory: receipt for record in every if (receipt := _receipt(record))}
         return {key: found[key] for key in known_keys(instance) if key in found}
-    newest = {
-        key: materialization
-        for key in directories
-        for materialization in latest_materializations(instance, [COMPRESSED_AUDIO], key)
-    }
-    receipts = {key: _receipt(materialization) for key, materialization in newest.items()}
-    return {key: receipt for key, receipt in receipts.items() if receipt is not None}
+    newest = ((key, _newest_receipt(instance, key)) for key in directories)
+    return {key: receipt for key, receipt in newest if receipt is not None}
 
 
-def _all_receipts(instance: DagsterInstance) -> Iterator[Receipt]:
-    """The oldest first."""
-    after = 0
-    while True:
-        page = instance.fetch_materializations(
-            AssetRecordsFilter(COMPRESSED_AUDIO, after_storage_id=after), limit=_PAGE, ascending=True
-        ).records
-        for record in page:
-            receipt = _receipt(record.asset_materialization)
-            if receipt is not None:
-                yield receipt
-        if len(page) < _PAGE:
-            return
-        after = page[-1].storage_id
+def _newest_receipt(instance: DagsterInstance, key: str) -> Receipt | None:
+    wanted = AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=[key])
+    records = instance.fetch_materializations(wanted, limit=_MOST_VERSIONS).records
+    return next((receipt for record in records if (receipt := _receipt(record))), None)
 
 
-def _receipt(materialization: dg.AssetMaterialization | None) -> Receipt | None:
+def _receipt(record: EventLogRecord) -> Receipt | None:
     """None where the event does not tell where the file is, as one of an imported manifest does not."""
+    materialization = record.asset_materialization
     if materialization is None or materialization.partition is None:
         return None
     metadata: dict[str, Any] = {key: value.value for key, value in materialization.metadata.items()}
@@ -91,7 +90,7 @@ def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str)
 
 
 @dg.asset_check(
-    asset=COMPRESSED_AUDIO,
+    asset=STORED_FILES,
     name=CHECK_NAME,
     description="Some of the stored files, in rotation, are there, have the SHA-256 that was published, and play to "
     "their end. What is not intact is looked at again each time until it is.",

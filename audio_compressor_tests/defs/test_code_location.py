@@ -36,7 +36,14 @@ def test_bad_settings_stop_the_start_with_every_problem(
 def test_public_names(studio: Studio) -> None:
     repository = studio.definitions.get_repository_def()
     assets = {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()}
-    assert assets == {"recording_directory", "raw_audio", "compressed_audio", "recording_metadata", "processing_report"}
+    assert assets == {
+        "recording_directory",
+        "raw_audio",
+        "compressed_audio",
+        "recording_metadata",
+        "stored_files",
+        "processing_report",
+    }
     assert repository.has_schedule_def("nightly_compression_schedule")
     assert repository.has_sensor_def("new_recordings_sensor")
     for key in repository.asset_graph.get_all_asset_keys():

@@ -12,7 +12,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from audio_compressor.defs.names import COMPRESSED_AUDIO, VERIFICATION_JOB
-from audio_compressor.defs.verification import CHECK_NAME, STORED_FILES_CHECK, read_receipts
+from audio_compressor.defs.verification import STORED_FILES_CHECK, read_receipts
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.defs.test_night import nightly
 from audio_compressor_tests.fixtures.studio import Studio
@@ -34,7 +34,7 @@ def evaluate(studio: Studio, instance: dg.DagsterInstance) -> dg.AssetCheckEvalu
     result = studio.definitions.resolve_job_def(VERIFICATION_JOB).execute_in_process(instance=instance)
     assert result.success
     [evaluation] = result.get_asset_check_evaluations()
-    assert evaluation.asset_check_key == dg.AssetCheckKey(COMPRESSED_AUDIO, CHECK_NAME)
+    assert evaluation.asset_check_key == STORED_FILES_CHECK
     return evaluation
 
 
@@ -83,9 +83,11 @@ def test_a_compression_run_does_not_hide_what_was_found(
     (published.output / "10-18-25_compressed.wav").unlink()
     assert not evaluate(published, instance).passed
     published.add("10-21-25")
-    job = published.definitions.resolve_job_def("compression_job")
+    by_hand = published.definitions.resolve_implicit_global_asset_job_def()  # Materialize, in the UI
     for request in nightly(published, instance):
-        instance.create_run_for_job(job, tags=request.tags)
+        instance.create_run_for_job(published.definitions.resolve_job_def("compression_job"), tags=request.tags)
+        selection = by_hand.get_subset(asset_selection={COMPRESSED_AUDIO})
+        instance.create_run_for_job(selection, asset_selection=frozenset({COMPRESSED_AUDIO}), tags=request.tags)
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([STORED_FILES_CHECK])
     assert latest[STORED_FILES_CHECK].status is AssetCheckExecutionRecordStatus.FAILED
 
@@ -121,7 +123,8 @@ def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstan
     )
     assert read_receipts(instance)["10-18-25"].uri == "file:///elsewhere"
     instance.report_runless_asset_event(dg.AssetMaterialization(COMPRESSED_AUDIO, partition="10-18-25"))
-    assert read_receipts(instance)["10-18-25"].uri == "file:///elsewhere"  # imported: nothing is told of a file
+    for receipts in (read_receipts(instance), read_receipts(instance, ["10-18-25"])):
+        assert receipts["10-18-25"].uri == "file:///elsewhere"  # imported: nothing is told of a file
 
 
 def test_the_command_tells_what_is_not_intact(published: Studio, tmp_path: Path) -> None:
