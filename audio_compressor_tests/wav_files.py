@@ -62,6 +62,25 @@ def speech(
     return np.repeat(np.clip(wave, -1.0, 1.0)[:, None], channels, axis=1)
 
 
+def hum(
+    seconds: float = 2.0,
+    *,
+    mains_hz: float = 50.0,
+    level_dbfs: float = -40.0,
+    sample_rate_hz: int = 44100,
+) -> Sound:
+    """One channel with what an open microphone cable picks up: harmonics of the mains, and the noise of the recorder at
+    -75 dBFS; ``level_dbfs`` is the RMS of the hum.
+    """
+    times = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
+    strengths = {1: 1.0, 2: 0.5, 3: 0.3, 5: 0.15, 7: 0.1}
+    sound: Sound = np.random.default_rng(1).standard_normal((len(times), 1)) * 10 ** (-75 / 20)
+    scale = 10 ** (level_dbfs / 20) / np.sqrt(sum(s**2 for s in strengths.values()) / 2)
+    for number, strength in strengths.items():
+        sound[:, 0] += scale * strength * np.sin(2 * np.pi * mains_hz * number * times + number)
+    return sound
+
+
 def silence(seconds: float = 1.0, *, channels: int = 2, sample_rate_hz: int = 44100) -> Sound:
     return np.zeros((round(seconds * sample_rate_hz), channels))
 

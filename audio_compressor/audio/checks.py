@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from audio_compressor.audio.compress import Compression
-from audio_compressor.audio.levels import CANCELLATION_DB, Levels, dead_channels
+from audio_compressor.audio.levels import CANCELLATION_DB, FLOOR_DBFS, Hum, dead_channels
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.errors import VerificationError
 
@@ -16,7 +16,7 @@ CHECKS: Mapping[str, str] = {
     "duration_matches": "The compressed audio lasts as long as its source, within 50 ms or the codec's delay.",
     "smaller_than_original": "The compressed audio takes less space than its source.",
     "bitrate_honoured": "The compressed audio has the bitrate that BITRATE asks for.",
-    "audible": "The recording is not silent, not clipped, and no channel is dead or in opposite phase.",
+    "audible": "The recording is not silent but for hum, not clipped, and no channel is dead or in opposite phase.",
 }
 
 # Nothing in the file is louder than this: not even talk at the far end of a room.
@@ -132,24 +132,30 @@ def _audible(compression: Compression) -> CheckResult:
         "peak_dbfs": compression.levels.peak_dbfs,
         "gain_db": compression.gain_db,
     }
-    for number, level in enumerate(source.levels, start=1):
+    for number, (level, hum) in enumerate(zip(source.levels, source.hums, strict=True), start=1):
         figures[f"source_channel_{number}_rms_dbfs"] = level.rms_dbfs
         figures[f"source_channel_{number}_peak_dbfs"] = level.peak_dbfs
         figures[f"source_channel_{number}_near_full_scale_share"] = round(level.near_full_scale_share, 6)
+        if hum.rms_dbfs > FLOOR_DBFS:
+            figures[f"source_channel_{number}_hum_dbfs"] = hum.rms_dbfs
+            figures[f"source_channel_{number}_hum_hz"] = hum.mains_hz
     if source.cancellation_db is not None:
         figures["cancellation_db"] = source.cancellation_db
-    found = [*_silence(compression.levels), *_clipping(compression), *_channels(compression)]
+    found = [*_silence(compression), *_clipping(compression), *_channels(compression)]
     if found:
         return CheckResult("audible", False, "warning", "; ".join(found), figures)
     summary = f"{compression.levels.rms_dbfs:.1f} dBFS RMS, peak {compression.levels.peak_dbfs:.1f} dBFS"
     return CheckResult("audible", True, "warning", summary, figures)
 
 
-def _silence(output: Levels) -> list[str]:
+def _silence(compression: Compression) -> list[str]:
+    output, hums = compression.levels, compression.source.hums
     if output.is_digital_silence:
         return ["digital silence"]
     if output.peak_dbfs < _SILENT_PEAK_DBFS:
         return [f"as good as silent: peak {output.peak_dbfs:.1f} dBFS"]
+    if all(hum.is_all for hum in hums):
+        return [f"nothing but hum of {hums[0].mains_hz} Hz: {output.rms_dbfs:.1f} dBFS RMS"]
     return []
 
 
@@ -166,9 +172,13 @@ def _clipping(compression: Compression) -> list[str]:
 def _channels(compression: Compression) -> list[str]:
     source = compression.source
     found = [
-        f"channel {index + 1} is dead: {source.levels[index].rms_dbfs:.1f} dBFS RMS"
-        for index in dead_channels(source.levels)
+        f"channel {index + 1} is dead: {source.levels[index].rms_dbfs:.1f} dBFS RMS{_of_hum(source.hums[index])}"
+        for index in dead_channels(source.levels, source.hums)
     ]
     if source.cancellation_db is not None and source.cancellation_db > CANCELLATION_DB:
         found.append(f"channels in opposite phase: their mix is {source.cancellation_db:.0f} dB too quiet")
     return found
+
+
+def _of_hum(hum: Hum) -> str:
+    return f" of {hum.mains_hz} Hz hum" if hum.is_all else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audio_compressor.audio.encode import Encoder, SourceLevels
 from audio_compressor.audio.ffmpeg import Ffmpeg
-from audio_compressor.audio.levels import Levels
+from audio_compressor.audio.levels import Hum, Levels
 from audio_compressor.audio.mixdown import Mixdown, choose_mixdown, plain_mixdown
 from audio_compressor.audio.probe import Source, expect_source, probe_source
 from audio_compressor.audio.profiles import Profile
@@ -41,7 +41,7 @@ _CHANNELS_CHANGED = "Channel change is not supported"
 
 @dataclass(frozen=True)
 class SourceAudio:
-    """What the source turned out to be; ``levels`` has one entry for each channel.
+    """What the source turned out to be; ``levels`` and ``hums`` have one entry for each channel.
 
     ``repair`` says what was wrong with the file and how it was read. ``cancellation_db`` is how far an equal mix of the
     channels lies below that of unrelated ones (over 6: opposite phase; None: there is only one channel).
@@ -52,6 +52,7 @@ class SourceAudio:
     channels: int
     duration_seconds: float
     levels: tuple[Levels, ...]
+    hums: tuple[Hum, ...]
     repair: str | None
     cancellation_db: float | None
 
@@ -142,7 +143,7 @@ def _compress(
         duration_seconds=verified.duration_seconds,
         bitrate_kbps=size_bytes * 8 / verified.duration_seconds / 1000,
         levels=verified.levels,
-        source=_source_audio(source, measured, duration_seconds),
+        source=_source_audio(source, encoded, duration_seconds),
         mixdown=_sentence(encoded.mixdown, encoded.gain_db),
         gain_db=encoded.gain_db,
         ffmpeg_version=ffmpeg.version,
@@ -155,6 +156,7 @@ def _compress(
 @dataclass(frozen=True)
 class _Encoded:
     measured: SourceLevels
+    hums: tuple[Hum, ...]
     mixdown: Mixdown
     gain_db: float
     command: str
@@ -175,14 +177,15 @@ def _encode(encoder: Encoder, source: Source) -> _Encoded:
     """Encode as if nothing were wrong, measuring; then again where the figures say that something is."""
     plain = plain_mixdown(source.stream.channels, encoder.profile.channels)
     measured, command = encoder.encode_and_measure(source, plain)
-    mixdown = choose_mixdown(measured.channels, measured.cancellation_db, encoder.profile.channels)
+    hums = encoder.listen(source)
+    mixdown = choose_mixdown(measured.channels, hums, measured.cancellation_db, encoder.profile.channels)
     # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
     may_be_hot = source.stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
     gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot else 0.0
     if mixdown.weights != plain.weights or gain_db:
         logger.info("%s: encoding again, %s", source.path.name, _sentence(mixdown, gain_db))
         command = encoder.encode(source, mixdown, gain_db)
-    return _Encoded(measured, mixdown, gain_db, command)
+    return _Encoded(measured, hums, mixdown, gain_db, command)
 
 
 def _sentence(mixdown: Mixdown, gain_db: float) -> str:
@@ -191,7 +194,8 @@ def _sentence(mixdown: Mixdown, gain_db: float) -> str:
     return f"{mixdown.reason}; turned down by {-gain_db:.1f} dB, for the float source goes over full scale"
 
 
-def _source_audio(source: Source, measured: SourceLevels, duration_seconds: float) -> SourceAudio:
+def _source_audio(source: Source, encoded: _Encoded, duration_seconds: float) -> SourceAudio:
+    measured = encoded.measured
     repairs = [source.repair] if source.repair else []
     if measured.problems:
         repairs.append(
@@ -203,6 +207,7 @@ def _source_audio(source: Source, measured: SourceLevels, duration_seconds: floa
         channels=source.stream.channels,
         duration_seconds=duration_seconds,
         levels=measured.channels,
+        hums=encoded.hums,
         repair="; ".join(repairs) or None,
         cancellation_db=measured.cancellation_db,
     )

@@ -4,10 +4,12 @@ import math
 import re
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, problems
-from audio_compressor.audio.levels import Levels, cancellation_db, parse_volumedetect
+from audio_compressor.audio.levels import Hum, Levels, cancellation_db, parse_volumedetect
+from audio_compressor.audio.listen import listen
 from audio_compressor.audio.mixdown import Mixdown, equal_mix
 from audio_compressor.audio.probe import FIRST_SAMPLE, Source, Stream, parse_stream
 from audio_compressor.audio.profiles import Profile
@@ -76,6 +78,14 @@ class Encoder:
         each = measured[:channels]
         cancelled = cancellation_db(each, measured[channels]) if channels > 1 else None
         return SourceLevels(parse_stream(stderr), each, cancelled, problems(stderr)), command
+
+    def listen(self, source: Source) -> tuple[Hum, ...]:
+        """The hum of each channel; where there seems to be nothing else in one, no second of it was left out."""
+        listen_here = partial(
+            listen, source, ffmpeg=self.ffmpeg, children=self.children, timeout_seconds=self.timeout_seconds
+        )
+        some = listen_here(to_all=False)
+        return listen_here(to_all=True) if any(hum.is_all for hum in some) else some
 
     def encode(self, source: Source, mixdown: Mixdown, gain_db: float) -> str:
         """Encode, turned up or down by ``gain_db``; returns the command."""

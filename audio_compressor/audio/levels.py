@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # volumedetect works on 16 bits: this is what it prints for digital silence (one step is -90.3 dBFS).
 FLOOR_DBFS = -91.0
-# A channel this quiet, and this far below the loudest, is a microphone that was not plugged in.
+# A channel this quiet but for hum, and this far below the loudest, is a microphone that was not plugged in.
 DEAD_DBFS = -60.0
 DEAD_BELOW_LOUDEST_DB = 40.0
 # Unrelated channels mix to the sum of their powers, equal ones to 3 dB more. Only inversion takes away 6 dB or more.
@@ -35,6 +35,22 @@ class Levels:
         return self.peak_dbfs <= FLOOR_DBFS
 
 
+@dataclass(frozen=True)
+class Hum:
+    """Mains hum in one channel: its RMS in the quietest tenth of the seconds that were looked at, where nothing covers
+    it (-91 dBFS: none), and the RMS of the loudest of these seconds without what lies on its harmonics.
+    """
+
+    mains_hz: int
+    rms_dbfs: float
+    loudest_rest_dbfs: float
+
+    @property
+    def is_all(self) -> bool:
+        """Is there nothing else to be heard in the channel?"""
+        return self.rms_dbfs > FLOOR_DBFS and self.loudest_rest_dbfs < DEAD_DBFS
+
+
 def parse_volumedetect(stderr: str) -> tuple[Levels, ...]:
     """One `Levels` for each volumedetect of a filter graph, in the order of the graph.
 
@@ -47,16 +63,18 @@ def parse_volumedetect(stderr: str) -> tuple[Levels, ...]:
     return tuple(_levels(found[instance]) for instance in sorted(found))
 
 
-def dead_channels(levels: Sequence[Levels]) -> tuple[int, ...]:
-    """Indexes of channels without a signal while another has one; none when all are silent."""
-    loudest = max(level.rms_dbfs for level in levels)
+def dead_channels(levels: Sequence[Levels], hums: Sequence[Hum]) -> tuple[int, ...]:
+    """Indexes of channels without a signal, but for hum, while another has one; none when all are silent."""
+    signals_dbfs = [
+        hum.loudest_rest_dbfs if hum.is_all else level.rms_dbfs for level, hum in zip(levels, hums, strict=True)
+    ]
+    loudest = max(signals_dbfs)
     if all(level.is_digital_silence for level in levels):
         return ()
     return tuple(
         index
-        for index, level in enumerate(levels)
-        if level.is_digital_silence
-        or (level.rms_dbfs < DEAD_DBFS and level.rms_dbfs <= loudest - DEAD_BELOW_LOUDEST_DB)
+        for index, (level, signal_dbfs) in enumerate(zip(levels, signals_dbfs, strict=True))
+        if level.is_digital_silence or (signal_dbfs < DEAD_DBFS and signal_dbfs <= loudest - DEAD_BELOW_LOUDEST_DB)
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio_compressor.audio.levels import CANCELLATION_DB, Levels, dead_channels
+from audio_compressor.audio.levels import CANCELLATION_DB, Hum, Levels, dead_channels
 
 Weights = tuple[tuple[float, ...], ...]
 
@@ -68,11 +68,14 @@ def plain_mixdown(source_channels: int, channels: int) -> Mixdown:
     return Mixdown(sides, f"odd channels of {source_channels} on the left, even ones on the right, equal weights")
 
 
-def choose_mixdown(levels: Sequence[Levels], cancellation_db: float | None, channels: int) -> Mixdown:
-    """Decide on the levels of each source channel, and on how much their mix cancels out (dB; None: not mixed).
+def choose_mixdown(
+    levels: Sequence[Levels], hums: Sequence[Hum], cancellation_db: float | None, channels: int
+) -> Mixdown:
+    """Decide on the levels and the hum of each source channel, and on how much their mix cancels out (dB; None: not
+    mixed).
 
-    Only a mix to mono needs a decision: silent channels are left out of it (a mean with silence loses 6 dB for two
-    channels), and of channels that cancel each other out only the loudest is taken.
+    Only a mix to mono needs a decision: channels that are silent, or hold nothing but hum, are left out of it (a mean
+    with silence loses 6 dB for two channels), and of channels that cancel each other out only the loudest is taken.
     """
     plain = plain_mixdown(len(levels), channels)
     if channels != 1 or len(levels) == 1:
@@ -84,13 +87,13 @@ def choose_mixdown(levels: Sequence[Levels], cancellation_db: float | None, chan
             f"channel {loudest + 1} alone, the loudest: the channels are in opposite phase and "
             f"their mix would be {cancellation_db:.0f} dB too quiet",
         )
-    dead = dead_channels(levels)
+    dead = dead_channels(levels, hums)
     if dead:
         live = [index for index in range(len(levels)) if index not in dead]
         return Mixdown(
             (_mean_of(live, len(levels)),),
             f"{_named(live)} {'alone' if len(live) == 1 else 'in equal parts'}: {_named(dead)} "
-            f"{'holds' if len(dead) == 1 else 'hold'} no signal ({_loudest_of(dead, levels)})",
+            f"{'holds' if len(dead) == 1 else 'hold'} no signal ({_found_in(dead, levels, hums)})",
         )
     return plain
 
@@ -102,10 +105,14 @@ def _named(indexes: Sequence[int]) -> str:
     return f"channels {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
-def _loudest_of(indexes: Sequence[int], levels: Sequence[Levels]) -> str:
+def _found_in(indexes: Sequence[int], levels: Sequence[Levels], hums: Sequence[Hum]) -> str:
     if all(levels[index].is_digital_silence for index in indexes):
         return "digital silence"
-    return f"{max(levels[index].rms_dbfs for index in indexes):.1f} dBFS at most"
+    loudest_dbfs = max(levels[index].rms_dbfs for index in indexes)
+    humming = [hums[index] for index in indexes if hums[index].is_all]
+    if humming:
+        return f"hum of {humming[0].mains_hz} Hz, {loudest_dbfs:.1f} dBFS at most"
+    return f"{loudest_dbfs:.1f} dBFS at most"
 
 
 def _identity(channels: int) -> Weights:

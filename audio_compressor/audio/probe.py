@@ -20,6 +20,8 @@ _STREAM = re.compile(r"Stream #0:\d+.*?: Audio: (?P<codec>\w+)")
 FIRST_SAMPLE = "atrim=end_sample=1,ashowinfo"
 # A header that claims 1 Hz makes seconds of sound into days of it: FFmpeg wrote 32 GB for one small file.
 MIN_SAMPLE_RATE_HZ = 2_000
+# Recorders of bats write 500 kHz, the fastest converters 768. A header may claim 4 GHz, and a second is kept in memory.
+MAX_SAMPLE_RATE_HZ = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ def _promised(header: WavHeader) -> Stream | None:
 
 
 def _require_plausible_rate(path: Path, stream: Stream) -> None:
-    if stream.sample_rate_hz < MIN_SAMPLE_RATE_HZ:
+    if not MIN_SAMPLE_RATE_HZ <= stream.sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
         raise NotAudioError(
-            f"{path.name} says that it has {stream.sample_rate_hz:,} samples a second; no speech recorder writes fewer "
-            f"than {MIN_SAMPLE_RATE_HZ:,}, so its header is wrong; record or copy it again"
+            f"{path.name} says that it has {stream.sample_rate_hz:,} samples a second; recorders write between "
+            f"{MIN_SAMPLE_RATE_HZ:,} and {MAX_SAMPLE_RATE_HZ:,}, so its header is wrong; record or copy it again"
         )
 
 

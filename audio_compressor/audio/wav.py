@@ -64,8 +64,12 @@ class WavHeader:
     input_options: tuple[str, ...] = ()
 
     @property
+    def is_pcm(self) -> bool:
+        return self.format_tag == _PCM
+
+    @property
     def is_16_bit_pcm(self) -> bool:
-        return self.format_tag == _PCM and self.bits == 16
+        return self.is_pcm and self.bits == 16
 
 
 @dataclass(frozen=True)

@@ -220,9 +220,14 @@ def _compressed_audio(
 
 
 def _levels(compression: Any) -> dict[str, dict[str, float]]:
+    source = compression.source
     return {
-        f"channel {number}": {"rms_dbfs": round(levels.rms_dbfs, 1), "peak_dbfs": round(levels.peak_dbfs, 1)}
-        for number, levels in enumerate(compression.source.levels, start=1)
+        f"channel {number}": {
+            "rms_dbfs": round(levels.rms_dbfs, 1),
+            "peak_dbfs": round(levels.peak_dbfs, 1),
+            "hum_dbfs": round(hum.rms_dbfs, 1),
+        }
+        for number, (levels, hum) in enumerate(zip(source.levels, source.hums, strict=True), start=1)
     }
 
 

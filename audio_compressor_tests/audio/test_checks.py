@@ -16,6 +16,7 @@ from audio_compressor.processes import ChildProcesses
 from audio_compressor_tests.wav_files import (
     SampleKind,
     Sound,
+    hum,
     opposite_phase,
     silence,
     speech,
@@ -120,6 +121,12 @@ def clipped(sound: Sound) -> Sound:
         (tone(2, level_dbfs=-65), "as good as silent: peak -6", "peak_dbfs"),
         (clipped(speech(2)), "channel 1 is clipped: ", "source_channel_1_near_full_scale_share"),
         (with_dead_channel(speech(2)), "channel 2 is dead: -91.0 dBFS", "source_channel_2_rms_dbfs"),
+        (
+            np.hstack([speech(2, channels=1), hum(2)]),
+            "channel 2 is dead: -40.0 dBFS RMS of 50 Hz",
+            "source_channel_2_hum_hz",
+        ),
+        (hum(2, mains_hz=60).repeat(2, axis=1), "nothing but hum of 60 Hz: -39.9", "source_channel_2_hum_dbfs"),
         (opposite_phase(speech(2)), "opposite phase: their mix is ", "cancellation_db"),
     ],
 )

@@ -26,6 +26,7 @@ from audio_compressor_tests.wav_files import (
     SampleKind,
     Sound,
     chunk,
+    hum,
     opposite_phase,
     silence,
     speech,
@@ -198,6 +199,24 @@ def test_a_dead_channel_does_not_cost_6_db(workshop: Workshop) -> None:
     compression = workshop.sound(with_dead_channel(speech(2), 0))
     assert rms_dbfs(decode(compression.path, channels=1)) == pytest.approx(-26.0, abs=1.0)
     assert compression.mixdown == "channel 2 alone: channel 1 holds no signal (digital silence)"
+
+
+@pytest.mark.parametrize("kind", sorted(set(SAMPLE_KINDS) - {"u8"}))  # its own noise is louder
+@pytest.mark.parametrize("humming", [0, 1])
+def test_a_channel_of_hum_is_left_out_of_the_mix(workshop: Workshop, kind: SampleKind, humming: int) -> None:
+    talk, only_hum = speech(4.4, channels=1), hum(4.4, level_dbfs=-30)
+    result = workshop.sound(np.hstack([talk, only_hum] if humming else [only_hum, talk]), kind=kind)
+    assert result.mixdown.startswith(f"channel {2 - humming} alone")
+    assert result.levels.rms_dbfs == pytest.approx(rms_dbfs(talk), abs=0.5)
+
+
+@pytest.mark.parametrize("second", [20, 39])  # between the seconds that are listened to, and behind the last whole one
+def test_a_word_in_the_hum_is_kept(workshop: Workshop, second: int) -> None:
+    talk, other = speech(39.3, channels=1), hum(39.3, level_dbfs=-30)
+    other[second * 44100 : second * 44100 + 9000] += speech(1, channels=1)[:9000]
+    result = workshop.sound(np.hstack([talk, other]))
+    assert result.mixdown == "the mean of both channels"
+    assert result.source.hums[1].rms_dbfs == pytest.approx(-30, abs=1)
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
@@ -416,11 +435,11 @@ def test_a_format_that_this_ffmpeg_cannot_write(workshop: Workshop) -> None:
         )
 
 
-@pytest.mark.parametrize("sample_rate_hz", [1, 1_999])
+@pytest.mark.parametrize("sample_rate_hz", [1, 1_999, 1_000_001])
 def test_a_sample_rate_that_no_recorder_writes(workshop: Workshop, sample_rate_hz: int) -> None:
     """1 Hz would make 32 GB out of a small file."""
     source = write_wav(workshop.path / "in.wav", speech(0.01), sample_rate_hz=sample_rate_hz)
-    with pytest.raises(NotAudioError, match=rf"{sample_rate_hz:,} samples a second; no speech recorder"):
+    with pytest.raises(NotAudioError, match=rf"{sample_rate_hz:,} samples a second; recorders write"):
         workshop.compress(source)
     assert workshop.left_over() == []
 

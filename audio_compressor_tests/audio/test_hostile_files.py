@@ -1,7 +1,6 @@
 """Files that try to do harm through FFmpeg: each fails alone, soon, and without another file, the network, the memory
 or the disk. Controls show that the bait works where nothing protects."""
 
-import re
 import resource
 import socket
 import struct
@@ -201,12 +200,20 @@ def test_tables_of_more_packets_than_a_file_can_hold(victim: Victim, samples: in
     victim.refuse(hostile.movie_with_samples(victim.path / "true.m4a", samples))
 
 
-def test_memory_beyond_all_proportion_is_refused_by_the_kernel(victim: Victim) -> None:
-    """A rate of 1e300 Hz makes FFmpeg ask for 4 GB for one second of sound."""
+def test_a_rate_beyond_all_numbers(victim: Victim) -> None:
+    """FFmpeg would ask for 4 GB for one second of this."""
     content = patched(made(victim.path / "true.caf", "-c:a", "pcm_s16be"), b"desc", 12, struct.pack(">d", 1e300))
-    said = victim.refuse(content)
-    assert re.search(r"stopped at its memory limit of [\d,]+ MB", said)
-    assert "Check where it comes from, and record or export it again" in said
+    assert "samples a second; recorders write between 2,000 and 1,000,000" in victim.refuse(content)
+
+
+def test_memory_beyond_all_proportion_is_refused_by_the_kernel(
+    victim: Victim, ffmpeg: Ffmpeg, children: ChildProcesses
+) -> None:
+    two_gigabytes = f"asetnsamples=n={500_000_000}:p=1"
+    arguments = (*input_arguments(victim.secret), "-af", two_gigabytes, "-f", "null", "-")
+    with pytest.raises(EncodingError, match=r"stopped at its memory limit of [\d,]+ MB") as caught:
+        ffmpeg.run(arguments, children=children, timeout_seconds=60)
+    assert "Check where it comes from, and record or export it again" in str(caught.value)
 
 
 def test_days_of_silence_in_a_small_file_do_not_fill_the_disk(victim: Victim) -> None:

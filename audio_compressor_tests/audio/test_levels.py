@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, input_arguments
-from audio_compressor.audio.levels import FLOOR_DBFS, Levels, cancellation_db, dead_channels, parse_volumedetect
+from audio_compressor.audio.levels import FLOOR_DBFS, Hum, Levels, cancellation_db, dead_channels, parse_volumedetect
 from audio_compressor.audio.mixdown import choose_mixdown, pan, plain_mixdown
 from audio_compressor.processes import ChildProcesses
 from audio_compressor_tests.audio.measuring import peak_dbfs, rms_dbfs
 from audio_compressor_tests.wav_files import Sound, silence, speech, tone, write_wav
 
 SILENT = Levels(1000, FLOOR_DBFS, FLOOR_DBFS, 0.0)
+NO_HUM = Hum(50, FLOOR_DBFS, -20.0)
+ONLY_HUM = Hum(60, -38.0, -75.0)
 
 
 def level(rms_dbfs: float) -> Levels:
@@ -62,12 +64,33 @@ def test_parser_takes_any_text(text: str) -> None:
     assert parse_volumedetect(text) == ()
 
 
-def test_dead_channels() -> None:
-    assert dead_channels([level(-20), SILENT]) == (1,)
-    assert dead_channels([level(-61), level(-20)]) == (0,)
-    assert dead_channels([level(-58), level(-10)]) == ()  # quiet, but heard
-    assert dead_channels([level(-75), level(-40)]) == ()  # a quiet recording
-    assert dead_channels([SILENT, SILENT]) == ()
+@pytest.mark.parametrize(
+    ("levels", "dead"),
+    [
+        ([level(-20), SILENT], (1,)),
+        ([level(-61), level(-20)], (0,)),
+        ([level(-58), level(-10)], ()),  # quiet, but heard
+        ([level(-75), level(-40)], ()),  # a quiet recording
+        ([SILENT, SILENT], ()),
+    ],
+)
+def test_dead_channels(levels: list[Levels], dead: tuple[int, ...]) -> None:
+    assert dead_channels(levels, [NO_HUM, NO_HUM]) == dead
+
+
+@pytest.mark.parametrize(
+    ("levels", "hums", "dead"),
+    [
+        ([level(-20), level(-38)], [NO_HUM, ONLY_HUM], (1,)),
+        ([level(-38), level(-20), SILENT], [ONLY_HUM, NO_HUM, NO_HUM], (0, 2)),
+        ([level(-20), level(-38)], [NO_HUM, Hum(50, -38.0, -59.0)], ()),  # and something else
+        ([level(-40), level(-38)], [NO_HUM, ONLY_HUM], ()),  # a quiet recording
+        ([level(-38), level(-38)], [ONLY_HUM, ONLY_HUM], ()),
+        ([level(-30), level(-90)], [Hum(50, -30.0, -61.0), Hum(50, -90.0, -91.0)], ()),
+    ],
+)
+def test_channels_of_hum(levels: list[Levels], hums: list[Hum], dead: tuple[int, ...]) -> None:
+    assert dead_channels(levels, hums) == dead
 
 
 def test_cancellation_is_zero_for_unrelated_and_for_equal_channels() -> None:
@@ -100,14 +123,15 @@ def test_cancellation_is_zero_for_unrelated_and_for_equal_channels() -> None:
 def test_decision_on_a_mix_to_mono(
     levels: list[Levels], cancelled: float | None, weights: tuple[tuple[float, ...], ...], said: str
 ) -> None:
-    mixdown = choose_mixdown(levels, cancelled, channels=1)
+    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), cancelled, channels=1)
     assert mixdown.weights == weights
     assert re.search(said, mixdown.reason)
 
 
 def test_stereo_output_is_never_changed() -> None:
-    assert choose_mixdown([level(-20), SILENT], 0.0, channels=2) == plain_mixdown(2, 2)
-    assert choose_mixdown([level(-20), level(-20)], 60.0, channels=2) == plain_mixdown(2, 2)
+    hums = [NO_HUM, ONLY_HUM]
+    assert choose_mixdown([level(-20), SILENT], hums, 0.0, channels=2) == plain_mixdown(2, 2)
+    assert choose_mixdown([level(-20), level(-20)], hums, 60.0, channels=2) == plain_mixdown(2, 2)
 
 
 @given(st.integers(1, 32), st.integers(1, 2))
