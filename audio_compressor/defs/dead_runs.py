@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.instance.config import PoolGranularity
 
 from audio_compressor.defs.history import UNFINISHED
-from audio_compressor.defs.names import PROCESS_TAG
+from audio_compressor.defs.names import JOB_NAMES, PROCESS_TAG, RECORDING_PRODUCTS
 
 # How long a run may have said nothing when its process cannot be looked at: on another machine, longer than any one
 # recording is given; on one with our name that was started anew since, or in a container beside us, where it is most
 # likely gone, longer than recordings take.
 _SILENCE_SECONDS = 24 * 3600
 _SILENCE_UNDER_OUR_NAME_SECONDS = 3600
+# Between the start of a run and its note lies less than a second.
+_SILENCE_WITHOUT_NOTE_SECONDS = 600
 _REASON = "The process that executed this run is gone; its work is outstanding again."
 
 
@@ -65,7 +68,8 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     ended = []
     for run in instance.get_runs(RunsFilter(statuses=[*UNFINISHED, DagsterRunStatus.NOT_STARTED])):
         process = _Process.parse(run.tags.get(PROCESS_TAG, ""))
-        if process is None or process.run_id != run.run_id or not _is_dead(instance, process):
+        has_note = process is not None and process.run_id == run.run_id
+        if not (_is_dead(instance, process) if process and has_note else _never_began(instance, run)):
             continue
         # A process writes how its run ended before it ends itself: what was read before may be old by now.
         latest = instance.get_run_by_id(run.run_id)
@@ -85,7 +89,22 @@ def _is_dead(instance: DagsterInstance, process: _Process) -> bool:
         return started != process.started if started else not _is_hidden(process.pid)
     is_our_name = process.host == socket.gethostname()
     limit_seconds = _SILENCE_UNDER_OUR_NAME_SECONDS if is_our_name else _SILENCE_SECONDS
-    last = instance.event_log_storage.get_records_for_run(process.run_id, limit=1, ascending=False).records
+    return _was_silent(instance, process.run_id, limit_seconds)
+
+
+def _never_began(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether its process went before it could note anything. One of ours would have, unless it waits for its pool,
+    which it does only where the granularity of pools was changed.
+    """
+    is_ours = run.job_name in JOB_NAMES or bool(set(RECORDING_PRODUCTS).intersection(run.asset_selection or ()))
+    granularity = instance.get_concurrency_config().pool_config.pool_granularity
+    if run.status is not DagsterRunStatus.STARTED or not is_ours or granularity is not PoolGranularity.RUN:
+        return False
+    return _was_silent(instance, run.run_id, _SILENCE_WITHOUT_NOTE_SECONDS)
+
+
+def _was_silent(instance: DagsterInstance, run_id: str, limit_seconds: float) -> bool:
+    last = instance.event_log_storage.get_records_for_run(run_id, limit=1, ascending=False).records
     return not last or time.time() - last[0].timestamp > limit_seconds
 
 

@@ -16,6 +16,7 @@ COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
 RELOCATION_JOB = "relocation_job"
 VERIFICATION_JOB = "verification_job"
+JOB_NAMES = frozenset({COMPRESSION_JOB, REPORT_JOB, RELOCATION_JOB, VERIFICATION_JOB})
 
 # Runs that hold a connection to the SFTP server; dagster.yaml says how many there may be.
 SFTP_POOL = "sftp"

@@ -11,12 +11,17 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from audio_compressor.defs.dead_runs import end_dead_runs, mark_process, process_tag
-from audio_compressor.defs.names import PROCESS_TAG
+from audio_compressor.defs.names import COMPRESSION_JOB, PROCESS_TAG
 from audio_compressor_tests.test_processes import wait_for
 
 
 @dg.job
 def some_job() -> None:
+    pass
+
+
+@dg.job(name=COMPRESSION_JOB)
+def our_job() -> None:
     pass
 
 
@@ -62,9 +67,34 @@ def test_one_that_lives_is_left_alone(instance: dg.DagsterInstance, run: dg.Dags
     assert end_dead_runs(instance) == []
 
 
-def test_one_without_a_note_is_left_alone(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    assert run.status is dg.DagsterRunStatus.STARTED
+def say_something(instance: dg.DagsterInstance, run_id: str, *, ago_seconds: float) -> None:
+    event = dg.DagsterEvent("ENGINE_EVENT", "some_job", message="here", event_specific_data=EngineEventData())
+    instance.report_dagster_event(event, run_id, timestamp=time.time() - ago_seconds)
+
+
+def test_one_that_was_killed_before_it_could_note_anything(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(our_job, status=dg.DagsterRunStatus.STARTED)
+    say_something(instance, run.run_id, ago_seconds=660)
+    say_something(instance, run.run_id, ago_seconds=540)
     assert end_dead_runs(instance) == []
+    instance.event_log_storage.delete_events(run.run_id)
+    say_something(instance, run.run_id, ago_seconds=660)
+    assert end_dead_runs(instance) == [run.run_id]
+
+
+def test_somebody_elses_without_a_note_is_left_alone(instance: dg.DagsterInstance) -> None:
+    run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
+    say_something(instance, run.run_id, ago_seconds=9000)
+    assert end_dead_runs(instance) == []
+
+
+@pytest.mark.parametrize("pools", [{}, {"granularity": "op"}])
+def test_one_that_may_wait_for_its_pool_is_left_alone(tmp_path: Path, pools: dict[str, str]) -> None:
+    overrides = {"concurrency": {"pools": pools}}
+    with dg.instance_for_test(temp_dir=str(tmp_path), overrides=overrides) as instance:
+        run = instance.create_run_for_job(our_job, status=dg.DagsterRunStatus.STARTED)
+        say_something(instance, run.run_id, ago_seconds=9000)
+        assert end_dead_runs(instance) == []
 
 
 def test_a_killed_one_is_ended_with_a_reason(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
@@ -118,12 +148,11 @@ def test_one_that_cannot_be_looked_at_is_ended_when_it_has_been_silent_for_long(
     words = process_tag(run.run_id)[PROCESS_TAG].split()
     note = [words[0], host or words[1], space or words[2], *words[3:]]
     instance.add_run_tags(run.run_id, {PROCESS_TAG: " ".join(note)})
-    event = dg.DagsterEvent("ENGINE_EVENT", "some_job", message="here", event_specific_data=EngineEventData())
-    instance.report_dagster_event(event, run.run_id, timestamp=time.time() - hours * 3600 - 60)
-    instance.report_dagster_event(event, run.run_id, timestamp=time.time() - hours * 3600 + 60)
+    say_something(instance, run.run_id, ago_seconds=hours * 3600 + 60)
+    say_something(instance, run.run_id, ago_seconds=hours * 3600 - 60)
     assert end_dead_runs(instance) == []
     instance.event_log_storage.delete_events(run.run_id)
-    instance.report_dagster_event(event, run.run_id, timestamp=time.time() - hours * 3600 - 60)
+    say_something(instance, run.run_id, ago_seconds=hours * 3600 + 60)
     assert end_dead_runs(instance) == [run.run_id]
 
 
