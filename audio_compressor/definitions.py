@@ -12,7 +12,7 @@ from audio_compressor.defs.jobs import JOBS
 from audio_compressor.defs.resources import build_resources
 from audio_compressor.defs.schedules import build_nightly_schedule
 from audio_compressor.defs.sensors import new_recordings_sensor, processing_report_sensor, stranded_results_sensor
-from audio_compressor.defs.verification import STORED_FILES_SPEC, build_verification_schedule, stored_files_intact
+from audio_compressor.defs.verification import STORED_FILES_SPEC, build_stored_files_check, build_verification_schedule
 from audio_compressor.settings import Settings, load_settings
 
 
@@ -32,7 +32,7 @@ def build_definitions(
             STORED_FILES_SPEC,
             processing_report,
         ],
-        asset_checks=[stored_files_intact],
+        asset_checks=[build_stored_files_check(settings)],
         jobs=JOBS,
         schedules=[build_nightly_schedule(settings), build_verification_schedule(settings)],
         sensors=[new_recordings_sensor, processing_report_sensor, stranded_results_sensor],

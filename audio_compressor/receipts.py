@@ -3,6 +3,7 @@
 A file that decays in silence, or that somebody replaced by hand, is found by comparing it with its receipt.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -49,13 +50,14 @@ _MOST_UNREACHABLE = 3
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of the newest published file of a recording.
+    """What is known of the newest published audio file of a recording, or of its metadata file.
 
     ``sha256`` and ``duration_seconds`` are None for one that was adopted from an earlier deployment: it can only be
     found and played.
     """
 
     directory: str
+    is_audio: bool
     location: Location
     uri: str
     sha256: str | None
@@ -104,6 +106,7 @@ class Inspector:
         self._newest = newest
         self._cancelled = threading.Event()
         self._unreachable = 0
+        self._numbers = itertools.count(1)
 
     def inspect(self, receipts: Iterable[Receipt]) -> Generator[Finding]:
         """A finding for each, in the order in which they are made. Closing the iterator stops everything at once.
@@ -162,7 +165,7 @@ class Inspector:
             return self._inspect_file(receipt, Path(unquote(urlsplit(receipt.uri).path)))
         if self._storage.uri(receipt.name) != receipt.uri:
             return Finding(receipt, "unknown", f"it was stored at {receipt.uri}, which is not where results go now")
-        with self._staging.recording(receipt.directory) as directory:
+        with self._staging.recording(f"file {next(self._numbers)}") as directory:
             local = directory / receipt.name
             self._staging.require_space(int(receipt.size_mb * 1e6), self._cancelled)
             try:
@@ -188,6 +191,8 @@ class Inspector:
             return Finding(
                 receipt, "changed", f"{receipt.uri} has {size_bytes / 1e6:.3f} MB; {receipt.size_mb:.3f} were adopted"
             )
+        if not receipt.is_audio:
+            return Finding(receipt, "intact", "unchanged")
         try:
             seconds = played_seconds(
                 path,

@@ -1,5 +1,6 @@
 """What happens to stored files, and that it is found: on a local disk and on a real SFTP server."""
 
+import hashlib
 import signal
 import threading
 import time
@@ -46,7 +47,7 @@ class Archive:
         with self.open_storage() as storage:
             stored = storage.publish(made.path, NAME, made.sha256)
         return Receipt(
-            "10-17-25 morning", stored.location, stored.uri, made.sha256, round(made.duration_seconds, 3), 0.008
+            "10-17-25 morning", True, stored.location, stored.uri, made.sha256, round(made.duration_seconds, 3), 0.008
         )
 
     def inspect(self, *receipts: Receipt, ffmpeg: Ffmpeg | None = None) -> list[Finding]:
@@ -62,14 +63,24 @@ def ffmpeg() -> Ffmpeg:
     return find_ffmpeg()
 
 
-@pytest.fixture(params=["local", "sftp"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path, ffmpeg: Ffmpeg) -> Archive:
-    if request.param == "local":
-        return Archive(tmp_path, lambda: LocalStorage(tmp_path / "out"), ffmpeg, tmp_path / "out")
-    endpoint: SftpEndpoint = request.getfixturevalue("faulty_endpoint")
-    server: FaultyServer = request.getfixturevalue("faulty_server")
-    (server.root / "compressed").mkdir()
-    return Archive(tmp_path, lambda: SftpStorage(endpoint, "/compressed"), ffmpeg, server.root / "compressed")
+@pytest.fixture
+def local_archive(tmp_path: Path, ffmpeg: Ffmpeg) -> Archive:
+    return Archive(tmp_path, partial(LocalStorage, tmp_path / "out"), ffmpeg, tmp_path / "out")
+
+
+@pytest.fixture
+def remote_archive(
+    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, tmp_path: Path, ffmpeg: Ffmpeg
+) -> Archive:
+    stored_at = faulty_server.root / "compressed"
+    stored_at.mkdir()
+    return Archive(tmp_path, partial(SftpStorage, faulty_endpoint, "/compressed"), ffmpeg, stored_at)
+
+
+@pytest.fixture(params=["local_archive", "remote_archive"])
+def archive(request: pytest.FixtureRequest) -> Archive:
+    found: Archive = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "opus", "mp3", "m4a", "flac"])
@@ -120,6 +131,14 @@ def test_without_a_hash_it_is_played(archive: Archive) -> None:
     assert (finding.condition, finding.is_bad) == ("damaged", True)
 
 
+def test_a_metadata_file_is_compared_and_not_played(archive: Archive) -> None:
+    metadata = replace(archive.publish(), is_audio=False, duration_seconds=None)
+    archive.file.write_text("<session/>")
+    same = replace(metadata, sha256=hashlib.sha256(b"<session/>").hexdigest())
+    findings = archive.inspect(same, metadata)
+    assert sorted(finding.condition for finding in findings) == ["changed", "intact"]
+
+
 def test_another_length_than_was_recorded(archive: Archive) -> None:
     [finding] = archive.inspect(replace(archive.publish(), duration_seconds=2.5))
     assert finding.condition == "damaged"
@@ -133,49 +152,37 @@ def test_a_killed_ffmpeg_is_no_verdict(archive: Archive, tmp_path: Path) -> None
     assert (finding.condition, finding.is_bad) == ("unknown", False)
 
 
-def test_a_server_that_is_away_is_an_error_and_no_verdict(
-    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, tmp_path: Path, ffmpeg: Ffmpeg
-) -> None:
-    (faulty_server.root / "compressed").mkdir()
-    storage = partial(SftpStorage, faulty_endpoint, "/compressed")
-    archive = Archive(tmp_path, storage, ffmpeg, faulty_server.root / "compressed")
-    receipt = archive.publish()
+def test_a_server_that_is_away_is_an_error_and_no_verdict(remote_archive: Archive, faulty_server: FaultyServer) -> None:
+    receipt = remote_archive.publish()
     faulty_server.stop()
-    [finding] = archive.inspect(receipt)
+    [finding] = remote_archive.inspect(receipt)
     assert (finding.condition, finding.is_bad) == ("unknown", False)
     several = [replace(receipt, directory=f"10-{day}-25") for day in range(10, 15)]
     with pytest.raises(ConnectionLostError):
-        archive.inspect(*several)
+        remote_archive.inspect(*several)
 
 
-def test_a_dropped_connection_is_made_again(
-    faulty_server: FaultyServer, faulty_endpoint: SftpEndpoint, tmp_path: Path, ffmpeg: Ffmpeg
-) -> None:
-    (faulty_server.root / "compressed").mkdir()
-    storage = partial(SftpStorage, faulty_endpoint, "/compressed")
-    archive = Archive(tmp_path, storage, ffmpeg, faulty_server.root / "compressed")
-    receipt = archive.publish()
+def test_a_dropped_connection_is_made_again(remote_archive: Archive, faulty_server: FaultyServer) -> None:
+    receipt = remote_archive.publish()
     faulty_server.faults.drop_after_read_bytes = 100
-    [finding] = archive.inspect(receipt)
+    [finding] = remote_archive.inspect(receipt)
     assert finding.condition == "intact"
 
 
 def test_what_is_in_another_place_than_results_go_now_is_not_called_missing(
-    faulty_endpoint: SftpEndpoint, tmp_path: Path, ffmpeg: Ffmpeg
+    local_archive: Archive, remote_archive: Archive
 ) -> None:
-    archive = Archive(tmp_path, partial(LocalStorage, tmp_path / "out"), ffmpeg, tmp_path / "out")
-    elsewhere = Receipt("10-17-25", "s3", f"s3://bucket/{NAME}", "0" * 64, 2.0, 0.1)
-    [finding] = archive.inspect(elsewhere)
+    elsewhere = Receipt("10-17-25", True, "s3", f"s3://bucket/{NAME}", "0" * 64, 2.0, 0.1)
+    [finding] = local_archive.inspect(elsewhere)
     assert (finding.condition, finding.is_bad) == ("unknown", False)
-    moved = Archive(tmp_path, partial(SftpStorage, faulty_endpoint, "/compressed"), ffmpeg, tmp_path / "out")
-    [local] = moved.inspect(archive.publish())
+    [local] = remote_archive.inspect(local_archive.publish())
     assert local.condition == "intact"
 
 
 def test_a_name_with_odd_characters_is_found_again(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     name = "10-17-25 100% ä#?_compressed.wav"
-    assert Receipt("x", "local", storage.uri(name), None, None, 0).name == name
+    assert Receipt("x", True, "local", storage.uri(name), None, None, 0).name == name
 
 
 @given(st.lists(st.text(min_size=1, max_size=3), unique=True, max_size=30), st.integers(1, 10))

@@ -48,18 +48,22 @@ def verify_stored(directories: Sequence[str] | None) -> int:
             print(f"audio-compressor: there are no recordings called {visible(', '.join(strangers))}", file=sys.stderr)
             return EXIT_ALL_FAILED
         receipts = read_receipts(instance, directories)
-        findings = _inspect(settings, instance, list(receipts.values()), out)
-    without = sorted(set(directories or ()) - receipts.keys())
+        known = known_keys(instance) if directories is None else directories
+        findings = _inspect(settings, instance, receipts, out)
+    without = sorted(set(known) - {receipt.directory for receipt in receipts if receipt.is_audio})
     for finding in findings:
         if finding.condition != "intact":
             out.print(_line(finding), soft_wrap=True)
-    for name in without:
-        out.print(f"{escape(name)}: [yellow]never published[/]: there is nothing to compare with")
+    if directories is not None:
+        for name in without:
+            out.print(f"{escape(name)}: [yellow]never published[/]: there is nothing to compare with")
     if findings:
         out.print(summary_table(findings))
-    elif not without:
+    elif directories is None:
         out.print("Nothing to verify: nothing has been published yet.")
-    return exit_code(findings, has_unpublished=bool(without))
+    if directories is None and findings and without:
+        out.print(f"{len(without):,} more recordings have no published file on record.")
+    return exit_code(findings, has_unpublished=bool(directories and without))
 
 
 def exit_code(findings: Iterable[Finding], *, has_unpublished: bool) -> int:
@@ -93,7 +97,7 @@ def _inspect(
             findings.append(finding)
             bar.advance(task)
     order = {receipt.directory: index for index, receipt in enumerate(receipts)}
-    return sorted(findings, key=lambda finding: order[finding.receipt.directory])
+    return sorted(findings, key=lambda finding: (order[finding.receipt.directory], finding.receipt.name))
 
 
 def _line(finding: Finding) -> str:
@@ -109,7 +113,7 @@ def summary_table(findings: Iterable[Finding]) -> Table:
     table = Table(show_footer=len(groups) > 1, caption="MB is 1,000,000 bytes.", caption_justify="left")
     everything = [receipt for receipts in groups.values() for receipt in receipts]
     table.add_column("stored files", footer="total")
-    table.add_column("recordings", justify="right", footer=f"{len(everything):,}")
+    table.add_column("files", justify="right", footer=f"{len(everything):,}")
     table.add_column("MB", justify="right", footer=_size(everything))
     table.add_column("duration", justify="right", footer=_duration(everything))
     for condition, colour in _COLOURS.items():

@@ -13,16 +13,17 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from audio_compressor.defs.assets.recordings import OWNERS
 from audio_compressor.defs.dead_runs import mark_process
 from audio_compressor.defs.history import known_keys, pages_of
-from audio_compressor.defs.names import COMPRESSED_AUDIO, SFTP_POOL, STORED_FILES, VERIFICATION_JOB
+from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_METADATA, SFTP_POOL, STORED_FILES, VERIFICATION_JOB
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.receipts import Finding, Inspector, Receipt, next_in_rotation
-from audio_compressor.settings import RunningSettings
+from audio_compressor.settings import RunningSettings, StorageSettings
 from audio_compressor.staging import open_staging
 from audio_compressor.texts import visible
 
 CHECK_NAME = "stored_files_intact"
 _POSITION = "looked_at_up_to"
 _AGAIN = "not_intact"
+_PUBLISHED = (COMPRESSED_AUDIO, RECORDING_METADATA)
 # Of one recording that are looked through for one that tells of a file.
 _MOST_VERSIONS = 100
 # Kept with each evaluation, and looked at again the next time.
@@ -32,7 +33,7 @@ STORED_FILES_CHECK = dg.AssetCheckKey(STORED_FILES, CHECK_NAME)
 # of it, and that would hide what it has found.
 STORED_FILES_SPEC = dg.AssetSpec(
     STORED_FILES,
-    deps=[COMPRESSED_AUDIO],
+    deps=_PUBLISHED,
     kinds={"file"},
     group_name="recordings",
     owners=OWNERS,
@@ -40,18 +41,24 @@ STORED_FILES_SPEC = dg.AssetSpec(
 )
 
 
-def read_receipts(instance: DagsterInstance, directories: Collection[str] | None = None) -> Mapping[str, Receipt]:
-    """What is recorded of the newest published file of these recordings, or of all that have one."""
-    if directories is None:
-        every = pages_of(instance.fetch_materializations, COMPRESSED_AUDIO)
-        found = {receipt.directory: receipt for record in every if (receipt := _receipt(record))}
-        return {key: found[key] for key in known_keys(instance) if key in found}
-    newest = ((key, _newest_receipt(instance, key)) for key in directories)
-    return {key: receipt for key, receipt in newest if receipt is not None}
+def read_receipts(instance: DagsterInstance, directories: Collection[str] | None = None) -> Sequence[Receipt]:
+    """What is recorded of the newest published files of these recordings, or of all: of the audio, and of the metadata
+    where it was published too.
+    """
+    if directories is not None:
+        newest = (_newest_receipt(instance, asset, key) for key in directories for asset in _PUBLISHED)
+        return [receipt for receipt in newest if receipt is not None]
+    found = {
+        (receipt.directory, asset): receipt
+        for asset in _PUBLISHED
+        for record in pages_of(instance.fetch_materializations, asset)
+        if (receipt := _receipt(record))
+    }
+    return [found[key, asset] for key in known_keys(instance) for asset in _PUBLISHED if (key, asset) in found]
 
 
-def _newest_receipt(instance: DagsterInstance, key: str) -> Receipt | None:
-    wanted = AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=[key])
+def _newest_receipt(instance: DagsterInstance, asset: dg.AssetKey, key: str) -> Receipt | None:
+    wanted = AssetRecordsFilter(asset, asset_partitions=[key])
     records = instance.fetch_materializations(wanted, limit=_MOST_VERSIONS).records
     return next((receipt for record in records if (receipt := _receipt(record))), None)
 
@@ -64,13 +71,15 @@ def _receipt(record: EventLogRecord) -> Receipt | None:
     metadata: dict[str, Any] = {key: value.value for key, value in materialization.metadata.items()}
     if not metadata.get("uri"):
         return None
+    is_audio = materialization.asset_key == COMPRESSED_AUDIO
     return Receipt(
         directory=materialization.partition,
+        is_audio=is_audio,
         location=metadata["storage_location"],
         uri=metadata["uri"],
         sha256=metadata.get("sha256"),
         duration_seconds=metadata.get("duration_seconds"),
-        size_mb=metadata.get("compressed_size_mb", 0.0),
+        size_mb=metadata.get("compressed_size_mb", 0.0) if is_audio else metadata.get("size_bytes", 0) / 1e6,
     )
 
 
@@ -80,7 +89,8 @@ def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str)
     running = resources.running
 
     def newest(receipt: Receipt) -> Receipt:
-        return read_receipts(instance, [receipt.directory]).get(receipt.directory, receipt)
+        of_recording = read_receipts(instance, [receipt.directory])
+        return next((other for other in of_recording if other.is_audio == receipt.is_audio), receipt)
 
     with (
         resources.open_storage() as storage,
@@ -89,38 +99,43 @@ def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str)
         yield Inspector(storage, staging, resources.audio.ffmpeg(), running.retry(), running.encoders, newest)
 
 
-@dg.asset_check(
-    asset=STORED_FILES,
-    name=CHECK_NAME,
-    description="Some of the stored files, in rotation, are there, have the SHA-256 that was published, and play to "
-    "their end. What is not intact is looked at again each time until it is.",
-    pool=SFTP_POOL,
-)
-def stored_files_intact(
-    context: dg.AssetCheckExecutionContext,
-    sftp: SftpResource,
-    storage: StorageResource,
-    audio: AudioResource,
-    running: RunningResource,
-) -> dg.AssetCheckResult:
-    instance = context.instance
-    mark_process(instance, context.run)
-    last = _last_metadata(instance)
-    keys = known_keys(instance)
-    size = math.ceil(len(keys) / running.verification_days) if running.verification_days else len(keys)
-    rotated = next_in_rotation(keys, last.get(_POSITION), size)
-    receipts = read_receipts(instance, dict.fromkeys([*(last.get(_AGAIN) or ()), *rotated]))
-    resources = Resources(sftp, storage, audio, running)
-    findings = []
-    with (
-        open_inspector(instance, resources, context.run.run_id) as inspector,
-        closing(inspector.inspect(receipts.values())) as inspected,
-    ):
-        for finding in inspected:
-            findings.append(finding)
-            if finding.condition != "intact":
-                context.log.error("%s: %s: %s", finding.receipt.directory, finding.condition, finding.reason)
-    return _result(findings, rotated[-1] if rotated else None)
+def build_stored_files_check(stored: StorageSettings) -> dg.AssetChecksDefinition:
+    """The check; it holds a connection to the SFTP server only where results are stored there."""
+
+    @dg.asset_check(
+        asset=STORED_FILES,
+        name=CHECK_NAME,
+        description="Some of the stored files, in rotation, are there, have the SHA-256 that was published, and play "
+        "to their end. What is not intact is looked at again each time until it is.",
+        pool=SFTP_POOL if stored.storage_backend == "sftp" else None,
+    )
+    def stored_files_intact(
+        context: dg.AssetCheckExecutionContext,
+        sftp: SftpResource,
+        storage: StorageResource,
+        audio: AudioResource,
+        running: RunningResource,
+    ) -> dg.AssetCheckResult:
+        instance = context.instance
+        mark_process(instance, context.run)
+        last = _last_metadata(instance)
+        keys = known_keys(instance)
+        size = math.ceil(len(keys) / running.verification_days) if running.verification_days else len(keys)
+        rotated = next_in_rotation(keys, last.get(_POSITION), size)
+        receipts = read_receipts(instance, dict.fromkeys([*(last.get(_AGAIN) or ()), *rotated]))
+        resources = Resources(sftp, storage, audio, running)
+        findings = []
+        with (
+            open_inspector(instance, resources, context.run.run_id) as inspector,
+            closing(inspector.inspect(receipts)) as inspected,
+        ):
+            for finding in inspected:
+                findings.append(finding)
+                if finding.condition != "intact":
+                    context.log.error("%s: %s: %s", finding.receipt.directory, finding.condition, finding.reason)
+        return _result(findings, rotated[-1] if rotated else None)
+
+    return stored_files_intact
 
 
 def _result(findings: Sequence[Finding], position: str | None) -> dg.AssetCheckResult:
@@ -141,12 +156,12 @@ def _result(findings: Sequence[Finding], position: str | None) -> dg.AssetCheckR
             "intact": len(findings) - len(others),
             "findings": dg.MetadataValue.json(
                 {
-                    finding.receipt.directory: visible(f"{finding.condition}: {finding.reason}")
+                    visible(finding.receipt.name): visible(f"{finding.condition}: {finding.reason}")
                     for finding in others[:_MOST_TOLD]
                 }
             ),
             _AGAIN: dg.MetadataValue.json(
-                [finding.receipt.directory for finding in others if finding.is_bad][:_MOST_TOLD]
+                list(dict.fromkeys(finding.receipt.directory for finding in others if finding.is_bad))[:_MOST_TOLD]
             ),
             **({_POSITION: position} if position else {}),
         },

@@ -51,7 +51,7 @@ def test_all_are_looked_at_in_rotation(
         evaluation = evaluate(published, instance)
         assert evaluation.passed
         found = figures(evaluation)
-        assert (found["looked_at"], found["intact"]) == (2, 2)
+        assert (found["looked_at"], found["intact"]) == (4, 4)  # the audio and the metadata of two recordings
         positions.append(found["looked_at_up_to"])
     assert positions == ["10-18-25", "10-20-25", "10-18-25"]
 
@@ -64,7 +64,7 @@ def test_decay_is_noticed_in_its_turn_and_told_until_it_is_mended(
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1000] + bytes(1000))
     assert evaluate(published, instance).passed  # 10-17-25 alone
-    for looked_at in (1, 2, 2):
+    for looked_at in (2, 4, 4):
         evaluation = evaluate(published, instance)
         assert not evaluation.passed
         assert evaluation.severity is dg.AssetCheckSeverity.ERROR
@@ -105,14 +105,27 @@ def test_a_schedule_asks_for_it(published: Studio, monkeypatch: pytest.MonkeyPat
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
+@pytest.mark.parametrize(("backend", "pools"), [("local", set()), ("sftp", {"sftp"})])
+def test_it_waits_for_a_connection_only_where_it_makes_one(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, backend: str, pools: set[str]
+) -> None:
+    monkeypatch.setenv("STORAGE_BACKEND", backend)
+    [node] = studio.definitions.resolve_job_def(VERIFICATION_JOB).all_node_defs
+    assert node.pools == pools
+
+
 def test_a_receipt_has_what_was_published(published: Studio, instance: dg.DagsterInstance) -> None:
     every = read_receipts(instance)
-    assert tuple(every) == KEYS
-    assert read_receipts(instance, ["10-18-25", "never"]) == {"10-18-25": every["10-18-25"]}
-    receipt = every["10-18-25"]
-    assert receipt.name == "10-18-25_compressed.wav"
-    assert receipt.duration_seconds == 1.0
-    assert receipt.sha256 is not None
+    assert [(receipt.directory, receipt.is_audio) for receipt in every] == [
+        (key, is_audio) for key in KEYS for is_audio in (True, False)
+    ]
+    assert read_receipts(instance, ["10-18-25", "never"]) == every[2:4]
+    audio, metadata = every[2:4]
+    assert audio.name == "10-18-25_compressed.wav"
+    assert audio.duration_seconds == 1.0
+    assert audio.sha256 is not None
+    assert metadata.name == "10-18-25_meta.xml"
+    assert metadata.sha256 is not None
 
 
 def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstance) -> None:
@@ -121,22 +134,27 @@ def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstan
             COMPRESSED_AUDIO, partition="10-18-25", metadata={"storage_location": "local", "uri": "file:///elsewhere"}
         )
     )
-    assert read_receipts(instance)["10-18-25"].uri == "file:///elsewhere"
+    assert read_receipts(instance, ["10-18-25"])[0].uri == "file:///elsewhere"
     instance.report_runless_asset_event(dg.AssetMaterialization(COMPRESSED_AUDIO, partition="10-18-25"))
-    for receipts in (read_receipts(instance), read_receipts(instance, ["10-18-25"])):
-        assert receipts["10-18-25"].uri == "file:///elsewhere"  # imported: nothing is told of a file
+    for receipt in (read_receipts(instance)[2], read_receipts(instance, ["10-18-25"])[0]):
+        assert receipt.uri == "file:///elsewhere"  # imported: nothing is told of a file
 
 
-def test_the_command_tells_what_is_not_intact(published: Studio, tmp_path: Path) -> None:
+def test_the_command_tells_what_is_not_intact(published: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     all_good = audio_compressor("verify", "--all", cwd=tmp_path)
     assert all_good.code == 0, all_good.err
     assert "intact" in all_good.out
-    assert "4" in all_good.out
+    assert "8" in all_good.out
+    assert "on record" not in all_good.out
+    instance.add_dynamic_partitions("recordings", ["10-21-25"])
+    assert "1 more recordings have no published file on record" in audio_compressor("verify", "--all", cwd=tmp_path).out
     (published.output / "10-18-25_compressed.wav").unlink()
+    (published.output / "10-19-25_meta.xml").write_text("<other/>")
     one_gone = audio_compressor("verify", "--all", cwd=tmp_path)
     assert one_gone.code == 1
     assert "10-18-25: missing: there is no file:///" in one_gone.out
-    another = audio_compressor("verify", "10-17-25", "10-19-25", cwd=tmp_path)
+    assert "10-19-25: changed: file:///" in one_gone.out
+    another = audio_compressor("verify", "10-17-25", "10-20-25", cwd=tmp_path)
     assert another.code == 0
     assert published.leftovers() == []
 
