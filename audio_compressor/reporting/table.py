@@ -1,5 +1,6 @@
 """The report as a table: one row for each directory, kept up to date from results, stored as CSV for analysts."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
@@ -16,6 +17,10 @@ from audio_compressor.recording import chronological
 from audio_compressor.reporting.results import COLUMNS, PRODUCT_COLUMNS, STATUSES, Result
 
 _TEXT_COLUMNS = [name for name, kind in COLUMNS.items() if kind == "string"]
+# A spreadsheet takes these for the beginning of a formula, which may run programs; not so behind an apostrophe (OWASP,
+# CSV Injection). Names and reasons come from outside.
+_FORMULA = re.compile(r"^(?='*[=+\-@\t\n\uff1d\uff0b\uff0d\uff20])")
+_HELD_FORMULA = re.compile(r"^'(?='*[=+\-@\t\n\uff1d\uff0b\uff0d\uff20])")
 
 
 def update(frame: pd.DataFrame | None, results: Iterable[Result]) -> pd.DataFrame:
@@ -52,12 +57,15 @@ def update(frame: pd.DataFrame | None, results: Iterable[Result]) -> pd.DataFram
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write the table as UTF-8 CSV, whole or not at all; ``read_csv`` gives the same table back.
+    """Write the table as UTF-8 CSV, whole or not at all; ``read_csv`` gives the same table back. A text that a
+    spreadsheet would take for a formula has an apostrophe before it.
 
     Raises:
         OutOfSpaceError, AccessDeniedError, StorageError: the file could not be written; an earlier one is still there.
     """
-    text = frame.assign(processed_at=_iso_texts(frame["processed_at"])).to_csv(index=False, lineterminator="\n")
+    harmless = {name: frame[name].str.replace(_FORMULA, "'", regex=True) for name in _TEXT_COLUMNS}
+    written = frame.assign(processed_at=_iso_texts(frame["processed_at"]), **harmless)
+    text = written.to_csv(index=False, lineterminator="\n")
     write_atomically(path, text, READABLE_MODE)
 
 
@@ -70,6 +78,8 @@ def read_csv(path: Path) -> pd.DataFrame | None:
     try:
         # Figures are read as text and converted by column: the parser's own conversion loses the last digit.
         frame = pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""], encoding="utf-8")
+        for name in _TEXT_COLUMNS:
+            frame[name] = frame[name].str.replace(_HELD_FORMULA, "", regex=True)
         frame["processed_at"] = pd.to_datetime(frame["processed_at"], format="ISO8601", utc=True)
         frame = frame[list(COLUMNS)].astype(dict(COLUMNS))
         if frame["directory"].duplicated().any() or not frame["status"].isin(STATUSES).all():

@@ -1,3 +1,4 @@
+import csv
 import os
 import random
 import subprocess
@@ -189,7 +190,7 @@ def test_csv_gives_the_same_table_back(arrived: list[Result], tmp_path_factory: 
 
 
 @pytest.mark.parametrize(
-    "text", ["line\nbreak", "\r\n", "\r", '"quoted", a', "NA", " ", "\0", "\udcff", "é\u2028", "#", "'"]
+    "text", ["line\nbreak", "\r\n", "\r", '"quoted", a', "NA", " ", "\0", "\udcff", "é\u2028", "#", "'", "'a"]
 )
 def test_awkward_reasons_survive_the_csv(tmp_path: Path, text: str) -> None:
     frame = update(None, [replace(failure(), reason=text)])
@@ -207,6 +208,21 @@ def test_the_csv_is_what_analysts_expect(tmp_path: Path) -> None:
         "10-17-25,success,2025-11-05T12:00:00.000000Z,,55.0,10.0,5.5,312.0,256.0,pcm_s16le,local,file:///data/10-17-25",
         "10-18-25,failed,2025-11-05T02:01:23.000000Z,the file is not audio,,,,,,,,",
     ]
+
+
+FORMULAS = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\n=1", "＝1", "'=1", "''=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_spreadsheet_finds_no_formula(tmp_path: Path, text: str) -> None:
+    frame = update(None, [replace(failure(directory=text), reason=text)])
+    write_csv(frame, tmp_path / REPORT_NAME)
+    with (tmp_path / REPORT_NAME).open(encoding="utf-8", newline="") as file:
+        [row] = csv.DictReader(file)
+    assert (row["directory"], row["reason"]) == (f"'{text}", f"'{text}")
+    again = read_csv(tmp_path / REPORT_NAME)
+    assert again is not None
+    assert_frame_equal(again, frame)
 
 
 def test_no_file_is_no_table(tmp_path: Path) -> None:
