@@ -176,7 +176,7 @@ def _channels(compression: Compression) -> list[str]:
         for index in dead_channels(source.levels, source.hums)
     ]
     if source.cancellation_db is not None and source.cancellation_db > CANCELLATION_DB:
-        found.append(f"channels in opposite phase: their mix is {source.cancellation_db:.0f} dB too quiet")
+        found.append(f"channels in opposite phase: the mix of two is {source.cancellation_db:.0f} dB too quiet")
     return found
 
 

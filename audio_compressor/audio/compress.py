@@ -43,8 +43,8 @@ _CHANNELS_CHANGED = "Channel change is not supported"
 class SourceAudio:
     """What the source turned out to be; ``levels`` and ``hums`` have one entry for each channel.
 
-    ``repair`` says what was wrong with the file and how it was read. ``cancellation_db`` is how far an equal mix of the
-    channels lies below that of unrelated ones (over 6: opposite phase; None: there is only one channel).
+    ``repair`` says what was wrong with the file and how it was read. ``cancellation_db`` is how far an equal mix of
+    two channels lies below that of unrelated ones, at worst (over 6: opposite phase; None: there is only one channel).
     """
 
     codec: str
@@ -178,7 +178,7 @@ def _encode(encoder: Encoder, source: Source) -> _Encoded:
     plain = plain_mixdown(source.stream.channels, encoder.profile.channels)
     measured, command = encoder.encode_and_measure(source, plain)
     hums = encoder.listen(source)
-    mixdown = choose_mixdown(measured.channels, hums, measured.cancellation_db, encoder.profile.channels)
+    mixdown = choose_mixdown(measured.channels, hums, measured.cancellations_db, encoder.profile.channels)
     # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
     may_be_hot = source.stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
     gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot else 0.0
@@ -209,5 +209,5 @@ def _source_audio(source: Source, encoded: _Encoded, duration_seconds: float) ->
         levels=measured.channels,
         hums=encoded.hums,
         repair="; ".join(repairs) or None,
-        cancellation_db=measured.cancellation_db,
+        cancellation_db=max(measured.cancellations_db.values(), default=None),
     )

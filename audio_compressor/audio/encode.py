@@ -3,14 +3,16 @@
 import math
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, problems
 from audio_compressor.audio.levels import Hum, Levels, cancellation_db, parse_volumedetect
 from audio_compressor.audio.listen import listen
-from audio_compressor.audio.mixdown import Mixdown, equal_mix
+from audio_compressor.audio.mixdown import Mixdown, Pair
 from audio_compressor.audio.probe import FIRST_SAMPLE, Source, Stream, parse_stream
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.errors import NotAudioError
@@ -23,19 +25,20 @@ _HEADROOM_DB = 1.0
 _LEAST_BYTES_PER_SECOND = 250
 _SILENCE_SECONDS = 4 * 3600
 _MOST_CHANNELS = 64
+_MOST_CHANNELS_OF_ALL_PAIRS = 8
 _PEAK = re.compile(r"Peak level dB: (?P<peak>\S+)")
 
 
 @dataclass(frozen=True)
 class SourceLevels:
-    """What was measured at the source's rate: each channel, and how far their mix cancels out (None: one channel).
+    """What was measured at the source's rate: each channel, and how far the mix of two of them cancels out.
 
     ``stream`` is what really was decoded.
     """
 
     stream: Stream | None
     channels: tuple[Levels, ...]
-    cancellation_db: float | None
+    cancellations_db: Mapping[Pair, float]
     problems: tuple[str, ...]
 
     def duration_seconds(self, sample_rate_hz: int) -> float:
@@ -62,9 +65,9 @@ class Encoder:
             raise NotAudioError(
                 f"{source.path.name} has {channels} channels, and {_MOST_CHANNELS} can be mixed; check what it is"
             )
+        pairs = _pairs(channels)
         taps = [f"pan=mono|c0=c{index}" for index in range(channels)]
-        if channels > 1:
-            taps.append(equal_mix(channels))
+        taps += [f"pan=mono|c0=0.5*c{first}+0.5*c{second}" for first, second in pairs]
         labels = [f"[tap{index}]" for index in range(len(taps))]
         branches = [f"{label}{tap},volumedetect,anullsink" for label, tap in zip(labels, taps, strict=True)]
         split = f"[0:a:0]asplit={len(taps) + 2}[mix][look]{''.join(labels)}"
@@ -76,8 +79,11 @@ class Encoder:
         if not measured or not measured[0].samples:
             raise NotAudioError(f"{source.path.name} holds no sound: not one sample could be decoded")
         each = measured[:channels]
-        cancelled = cancellation_db(each, measured[channels]) if channels > 1 else None
-        return SourceLevels(parse_stream(stderr), each, cancelled, problems(stderr)), command
+        cancellations_db = {
+            (first, second): cancellation_db((each[first], each[second]), mix)
+            for (first, second), mix in zip(pairs, measured[channels:], strict=True)
+        }
+        return SourceLevels(parse_stream(stderr), each, cancellations_db, problems(stderr)), command
 
     def listen(self, source: Source) -> tuple[Hum, ...]:
         """The hum of each channel; where there seems to be nothing else in one, no second of it was left out."""
@@ -127,6 +133,13 @@ class Encoder:
         return self.ffmpeg.run(
             arguments, children=self.children, timeout_seconds=self.timeout_seconds, most_output_bytes=most_bytes
         ).stderr
+
+
+def _pairs(channels: int) -> list[Pair]:
+    """Whose mix is measured: all, or of many channels those that lie side by side, as those of one microphone do."""
+    if channels <= _MOST_CHANNELS_OF_ALL_PAIRS:
+        return list(combinations(range(channels), 2))
+    return list(pairwise(range(channels)))
 
 
 def most_output_bytes(source_bytes: int, profile: Profile) -> int:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 # volumedetect works on 16 bits: this is what it prints for digital silence (one step is -90.3 dBFS).
 FLOOR_DBFS = -91.0
-# A channel this quiet but for hum, and this far below the loudest, is a microphone that was not plugged in.
+# A channel this quiet but for hum, and this far below the loudest, is a microphone that was not plugged in. One that is
+# silent for half an hour but for a question from the audience has as low a mean, but not such a peak.
 DEAD_DBFS = -60.0
+DEAD_PEAK_DBFS = -45.0
 DEAD_BELOW_LOUDEST_DB = 40.0
-# Unrelated channels mix to the sum of their powers, equal ones to 3 dB more. Only inversion takes away 6 dB or more.
+# Two unrelated channels mix to the sum of their powers, equal ones to 3 dB more. Only inversion takes away 6 dB.
 CANCELLATION_DB = 6.0
 
 _LINE = re.compile(r"\[Parsed_volumedetect_(?P<instance>\d+) @ [^]]*] (?:\[\w+] )?(?P<name>\w+): (?P<value>\S+)")
@@ -65,21 +67,21 @@ def parse_volumedetect(stderr: str) -> tuple[Levels, ...]:
 
 def dead_channels(levels: Sequence[Levels], hums: Sequence[Hum]) -> tuple[int, ...]:
     """Indexes of channels without a signal, but for hum, while another has one; none when all are silent."""
+    if all(level.is_digital_silence for level in levels):
+        return ()
     signals_dbfs = [
         hum.loudest_rest_dbfs if hum.is_all else level.rms_dbfs for level, hum in zip(levels, hums, strict=True)
     ]
-    loudest = max(signals_dbfs)
-    if all(level.is_digital_silence for level in levels):
-        return ()
+    quiet_dbfs = min(DEAD_DBFS, max(signals_dbfs) - DEAD_BELOW_LOUDEST_DB)
     return tuple(
         index
-        for index, (level, signal_dbfs) in enumerate(zip(levels, signals_dbfs, strict=True))
-        if level.is_digital_silence or (signal_dbfs < DEAD_DBFS and signal_dbfs <= loudest - DEAD_BELOW_LOUDEST_DB)
+        for index, (level, hum, signal_dbfs) in enumerate(zip(levels, hums, signals_dbfs, strict=True))
+        if level.is_digital_silence or (signal_dbfs <= quiet_dbfs and (hum.is_all or level.peak_dbfs < DEAD_PEAK_DBFS))
     )
 
 
 def cancellation_db(levels: Sequence[Levels], mix: Levels) -> float:
-    """How far the equal-weight mix of all channels lies below what unrelated channels would give (dB, from 0).
+    """How far the equal-weight mix of two channels lies below what unrelated channels would give (dB, from 0).
 
     Unrelated: the sum of the channels' powers divided by the square of their number.
     """

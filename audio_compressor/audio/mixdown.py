@@ -1,11 +1,12 @@
 """Which channels of the source go into which channel of the output, and why: a pure decision on measured levels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from audio_compressor.audio.levels import CANCELLATION_DB, Hum, Levels, dead_channels
 
 Weights = tuple[tuple[float, ...], ...]
+Pair = tuple[int, int]
 
 _PLAIN_LAYOUTS = {1: "mono", 2: "stereo"}
 
@@ -44,11 +45,6 @@ def pan(weights: Weights) -> str:
     return f"pan={_PLAIN_LAYOUTS[len(weights)]}|" + "|".join(rows)
 
 
-def equal_mix(channels: int) -> str:
-    """FFmpeg's filter for the mean of all channels."""
-    return pan(_average(channels))
-
-
 def plain_mixdown(source_channels: int, channels: int) -> Mixdown:
     """What is done when nothing is wrong with any channel.
 
@@ -69,33 +65,53 @@ def plain_mixdown(source_channels: int, channels: int) -> Mixdown:
 
 
 def choose_mixdown(
-    levels: Sequence[Levels], hums: Sequence[Hum], cancellation_db: float | None, channels: int
+    levels: Sequence[Levels], hums: Sequence[Hum], cancellations_db: Mapping[Pair, float], channels: int
 ) -> Mixdown:
-    """Decide on the levels and the hum of each source channel, and on how much their mix cancels out (dB; None: not
-    mixed).
+    """Decide on the levels and the hum of each source channel, and on how much the mix of two of them cancels out (dB).
 
-    Only a mix to mono needs a decision: channels that are silent, or hold nothing but hum, are left out of it (a mean
-    with silence loses 6 dB for two channels), and of channels that cancel each other out only the loudest is taken.
+    Of the channels that are mixed into one, those that are silent, or hold nothing but hum, are left out (a mean with
+    silence loses 6 dB for two channels), and of two that cancel each other out the quieter one.
     """
     plain = plain_mixdown(len(levels), channels)
-    if channels != 1 or len(levels) == 1:
-        return plain
-    if cancellation_db is not None and cancellation_db > CANCELLATION_DB:
-        loudest = max(range(len(levels)), key=lambda index: levels[index].rms_dbfs)
-        return Mixdown(
-            (_mean_of([loudest], len(levels)),),
-            f"channel {loudest + 1} alone, the loudest: the channels are in opposite phase and "
-            f"their mix would be {cancellation_db:.0f} dB too quiet",
-        )
     dead = dead_channels(levels, hums)
-    if dead:
-        live = [index for index in range(len(levels)) if index not in dead]
-        return Mixdown(
-            (_mean_of(live, len(levels)),),
-            f"{_named(live)} {'alone' if len(live) == 1 else 'in equal parts'}: {_named(dead)} "
-            f"{'holds' if len(dead) == 1 else 'hold'} no signal ({_found_in(dead, levels, hums)})",
+    inverted = {pair: db for pair, db in cancellations_db.items() if db > CANCELLATION_DB}
+    rows = [_row(_sources(weights), levels, dead, inverted) for weights in plain.weights]
+    mixdown = Mixdown(tuple(_mean_of(row, len(levels)) for row in rows), plain.reason)
+    if mixdown.weights == plain.weights:
+        return plain
+    kept = " and ".join(f"{_named(row)} {'alone' if len(row) == 1 else 'in equal parts'}" for row in rows)
+    mixed = {index for row in rows for index in row}
+    reasons = []
+    if without_signal := [index for index in dead if index not in mixed]:
+        verb = "holds" if len(without_signal) == 1 else "hold"
+        reasons.append(f"{_named(without_signal)} {verb} no signal ({_found_in(without_signal, levels, hums)})")
+    if lost := [
+        (pair, db) for pair, db in inverted.items() if not mixed.issuperset(pair) and not set(dead) & set(pair)
+    ]:
+        quieter = sorted({index for pair, _ in lost for index in pair if index not in mixed})
+        verb = "is" if len(quieter) == 1 else "are"
+        worst_db = max(db for _, db in lost)
+        reasons.append(
+            f"{_named(quieter)} {verb} in opposite phase to a louder one, "
+            f"and their mix would be {worst_db:.0f} dB too quiet"
         )
-    return plain
+    return Mixdown(mixdown.weights, f"{kept}: {'; '.join(reasons)}")
+
+
+def _sources(weights: Sequence[float]) -> list[int]:
+    return [index for index, weight in enumerate(weights) if weight]
+
+
+def _row(
+    indexes: Sequence[int], levels: Sequence[Levels], dead: Sequence[int], inverted: Collection[Pair]
+) -> list[int]:
+    """Which of these source channels to mix; never none."""
+    live = [index for index in indexes if index not in dead] or indexes
+    kept: list[int] = []
+    for index in sorted(live, key=lambda index: levels[index].rms_dbfs, reverse=True):
+        if not any(tuple(sorted((index, louder))) in inverted for louder in kept):
+            kept.append(index)
+    return sorted(kept)
 
 
 def _named(indexes: Sequence[int]) -> str:

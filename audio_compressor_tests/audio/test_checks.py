@@ -127,7 +127,7 @@ def clipped(sound: Sound) -> Sound:
             "source_channel_2_hum_hz",
         ),
         (hum(2, mains_hz=60).repeat(2, axis=1), "nothing but hum of 60 Hz: -39.9", "source_channel_2_hum_dbfs"),
-        (opposite_phase(speech(2)), "opposite phase: their mix is ", "cancellation_db"),
+        (opposite_phase(speech(2)), "opposite phase: the mix of two is ", "cancellation_db"),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 2])

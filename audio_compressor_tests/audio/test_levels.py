@@ -1,6 +1,7 @@
 """What volumedetect's figures become, compared with numpy's, and the decision on the channels that rests on them."""
 
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def test_parser_takes_any_text(text: str) -> None:
         ([level(-58), level(-10)], ()),  # quiet, but heard
         ([level(-75), level(-40)], ()),  # a quiet recording
         ([SILENT, SILENT], ()),
+        ([level(-15), Levels(1000, -65.5, -17.5, 0.0)], ()),  # a question from the audience, in half an hour
     ],
 )
 def test_dead_channels(levels: list[Levels], dead: tuple[int, ...]) -> None:
@@ -107,7 +109,7 @@ def test_cancellation_is_zero_for_unrelated_and_for_equal_channels() -> None:
         ([level(-20)], None, ((1.0,),), "every channel as it is"),
         ([level(-20), level(-25)], 0.0, ((0.5, 0.5),), "the mean of both channels"),
         ([level(-20), level(-25)], 5.9, ((0.5, 0.5),), "the mean of both channels"),
-        ([level(-25), level(-20)], 40.0, ((0.0, 1.0),), "channel 2 alone, the loudest: .* opposite phase .* 40 dB"),
+        ([level(-25), level(-20)], 40.0, ((0.0, 1.0),), "channel 2 alone: channel 1 is in opposite phase .* 40 dB"),
         ([SILENT, level(-20)], 0.0, ((0.0, 1.0),), r"channel 2 alone: channel 1 holds no signal \(digital silence\)"),
         ([level(-20), level(-72)], 0.0, ((1.0, 0.0),), r"channel 2 holds no signal \(-72.0 dBFS at most\)"),
         ([SILENT, SILENT], 0.0, ((0.5, 0.5),), "the mean of both channels"),
@@ -123,15 +125,56 @@ def test_cancellation_is_zero_for_unrelated_and_for_equal_channels() -> None:
 def test_decision_on_a_mix_to_mono(
     levels: list[Levels], cancelled: float | None, weights: tuple[tuple[float, ...], ...], said: str
 ) -> None:
-    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), cancelled, channels=1)
+    mixdown = choose_mixdown(
+        levels, [NO_HUM] * len(levels), {} if cancelled is None else {(0, 1): cancelled}, channels=1
+    )
     assert mixdown.weights == weights
     assert re.search(said, mixdown.reason)
 
 
-def test_stereo_output_is_never_changed() -> None:
+@pytest.mark.parametrize(
+    ("levels", "inverted", "channels", "weights", "said"),
+    [
+        (
+            [level(-20), level(-21), level(-22)],
+            {(0, 1): 50.0},
+            1,
+            ((0.5, 0.0, 0.5),),
+            "channels 1 and 3 in equal parts: channel 2 is in opposite phase to a louder one, .* 50 dB",
+        ),
+        (
+            [level(-20), level(-21), SILENT, level(-22)],
+            {(0, 1): 20.0, (1, 3): 30.0},
+            1,
+            ((0.5, 0.0, 0.0, 0.5),),
+            r"channels 1 and 4 in equal parts: channel 3 holds no signal \(digital silence\); channel 2 is .* 30 dB",
+        ),
+        (
+            [level(-20), level(-20), level(-21), SILENT],
+            {(0, 2): 50.0},
+            2,
+            ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)),
+            "channel 1 alone and channel 2 alone: channel 4 holds no signal .*; channel 3 is in opposite phase",
+        ),
+    ],
+)
+def test_decision_on_many_channels(
+    levels: list[Levels],
+    inverted: dict[tuple[int, int], float],
+    channels: int,
+    weights: tuple[tuple[float, ...], ...],
+    said: str,
+) -> None:
+    pairs = dict.fromkeys(combinations(range(len(levels)), 2), 0.0) | inverted
+    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), pairs, channels)
+    assert mixdown.weights == weights
+    assert re.search(said, mixdown.reason)
+
+
+def test_two_channels_of_stereo_output_are_never_changed() -> None:
     hums = [NO_HUM, ONLY_HUM]
-    assert choose_mixdown([level(-20), SILENT], hums, 0.0, channels=2) == plain_mixdown(2, 2)
-    assert choose_mixdown([level(-20), level(-20)], hums, 60.0, channels=2) == plain_mixdown(2, 2)
+    assert choose_mixdown([level(-20), SILENT], hums, {(0, 1): 0.0}, channels=2) == plain_mixdown(2, 2)
+    assert choose_mixdown([level(-20), level(-20)], hums, {(0, 1): 60.0}, channels=2) == plain_mixdown(2, 2)
 
 
 @given(st.integers(1, 32), st.integers(1, 2))
