@@ -201,6 +201,8 @@ def _source_audio(source: Source, encoded: _Encoded, duration_seconds: float) ->
         repairs.append(
             f"FFmpeg met {len(measured.problems)} error(s) while decoding, the first: {measured.problems[0]}"
         )
+    if repairs:
+        repairs.append(f"{duration_seconds:.1f} s of sound were recovered")
     return SourceAudio(
         codec=source.stream.codec,
         sample_rate_hz=source.stream.sample_rate_hz,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audio_compressor.audio.levels import FLOOR_DBFS, Hum
+from audio_compressor.audio.levels import FLOOR_DBFS, NO_HUM, Hum
 
 _MAINS_HZ = (50, 60)
 _HIGHEST_BIN = 630  # the twelfth harmonic of 50 Hz, the tenth of 60 Hz, and what lies beside them
@@ -117,10 +117,10 @@ class HumMeter:
             np.maximum(self._loudest_rest[index], total - hum, out=self._loudest_rest[index])
 
     def _hum_of(self, channel: int) -> Hum:
-        index = int(self._hum[:, channel].sum(axis=1).argmax())
         seconds = self._seconds[channel]
         if not seconds.any():
-            return Hum(_MAINS_HZ[index], FLOOR_DBFS, FLOOR_DBFS)
+            return NO_HUM
+        index = int(self._hum[:, channel].sum(axis=1).argmax())
         quietest = int(np.searchsorted(seconds.cumsum(), max(1.0, _QUIETEST_SHARE * seconds.sum()))) + 1
         hum = self._hum[index, channel, :quietest].sum() / seconds[:quietest].sum()
         return Hum(_MAINS_HZ[index], _dbfs(hum), _dbfs(self._loudest_rest[index, channel]))

@@ -53,6 +53,9 @@ class Hum:
         return self.rms_dbfs > FLOOR_DBFS and self.loudest_rest_dbfs < DEAD_DBFS
 
 
+NO_HUM = Hum(50, FLOOR_DBFS, FLOOR_DBFS)
+
+
 def parse_volumedetect(stderr: str) -> tuple[Levels, ...]:
     """One `Levels` for each volumedetect of a filter graph, in the order of the graph.
 

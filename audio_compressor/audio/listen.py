@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from audio_compressor.audio.ffmpeg import Ffmpeg
-from audio_compressor.audio.levels import Hum
+from audio_compressor.audio.levels import NO_HUM, Hum
 from audio_compressor.audio.probe import Source
 from audio_compressor.audio.wav import WavHeader, inspect_wav
 from audio_compressor.local_files import local_errors
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 # Hum does not come and go.
 _FIRST_SECONDS = 2
 _STEP_SECONDS = 64
+# A header may claim 64 channels of 1 MHz, and a second of them takes 660 MB. No recorder goes beyond 8 of 192 kHz.
+_MOST_SAMPLES_PER_SECOND = 8 * 192_000
 
 
 def listen(
     source: Source, *, to_all: bool, ffmpeg: Ffmpeg, children: ChildProcesses, timeout_seconds: float
 ) -> tuple[Hum, ...]:
-    """The hum of each channel, heard in the first seconds and each 64th, or in all.
+    """The hum of each channel, heard in the first seconds and each 64th, or in all; none where there are more samples
+    in a second than recorders write.
 
     Raises:
         EncodingError, OutOfSpaceError, FfmpegMissingError, CancelledError: see `Ffmpeg.run`.
@@ -35,7 +38,10 @@ def listen(
     # numpy is loaded with the first recording, not with the code location.
     from audio_compressor.audio.hum import HumMeter
 
-    meter = HumMeter(source.stream.channels, source.stream.sample_rate_hz)
+    stream = source.stream
+    if stream.channels * stream.sample_rate_hz > _MOST_SAMPLES_PER_SECOND:
+        return (NO_HUM,) * stream.channels
+    meter = HumMeter(stream.channels, stream.sample_rate_hz)
     with local_errors(source.path):
         header = inspect_wav(source.path)
     if header is not None and _is_plain(header, source):

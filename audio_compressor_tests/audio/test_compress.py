@@ -15,6 +15,7 @@ import pytest
 
 from audio_compressor.audio.compress import Compression, TimeLimit, compress
 from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, find_ffmpeg
+from audio_compressor.audio.levels import NO_HUM
 from audio_compressor.audio.profiles import AudioFormat, Profile
 from audio_compressor.errors import CancelledError, EncodingError, FfmpegMissingError, NotAudioError, VerificationError
 from audio_compressor.processes import ChildProcesses
@@ -239,6 +240,15 @@ def test_a_channel_of_hum_is_left_out_of_the_mix(workshop: Workshop, kind: Sampl
     assert result.levels.rms_dbfs == pytest.approx(rms_dbfs(talk), abs=0.5)
 
 
+def test_a_header_that_claims_more_than_recorders_write_is_not_listened_to(workshop: Workshop) -> None:
+    """In a source of 64 channels of 1 MHz a second takes 660 MB."""
+    sound = hum(1.2, sample_rate_hz=96_000).repeat(17, axis=1)
+    source = write_wav(workshop.path / "in.wav", sound, sample_rate_hz=96_000)
+    assert workshop.compress(source).source.hums == (NO_HUM,) * 17
+    source = write_wav(workshop.path / "in.wav", sound[:, :16], sample_rate_hz=96_000)
+    assert all(found.is_all for found in workshop.compress(source).source.hums)
+
+
 @pytest.mark.parametrize("second", [20, 39])  # between the seconds that are listened to, and behind the last whole one
 def test_a_word_in_the_hum_is_kept(workshop: Workshop, second: int) -> None:
     talk, other = speech(39.3, channels=1), hum(39.3, level_dbfs=-30)
@@ -280,6 +290,7 @@ def test_a_broken_header_is_repaired_and_told(workshop: Workshop, container: Con
     assert len(decode(compression.path, channels=1)) == 16000
     assert compression.source.duration_seconds == 1.0
     assert compression.source.repair is not None
+    assert compression.source.repair.endswith("; 1.0 s of sound were recovered")
     assert source.read_bytes() == before
 
 
@@ -292,6 +303,7 @@ def test_a_source_with_damage_inside_is_told(workshop: Workshop) -> None:
     compression = workshop.compress(source)
     assert compression.source.repair is not None
     assert "error(s) while decoding" in compression.source.repair
+    assert compression.source.repair.endswith(f"; {compression.duration_seconds:.1f} s of sound were recovered")
 
 
 def test_figures_of_a_compression(workshop: Workshop) -> None:
