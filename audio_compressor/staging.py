@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from audio_compressor.audio.ffmpeg import file_url
-from audio_compressor.errors import CancelledError, OutOfSpaceError, PermanentError
+from audio_compressor.errors import AccessDeniedError, CancelledError, OutOfSpaceError, PermanentError
 from audio_compressor.local_files import local_errors
 from audio_compressor.recording import why_unusable
 
@@ -23,6 +23,8 @@ from audio_compressor.recording import why_unusable
 RESERVE_BYTES = 50_000_000
 # By this name a directory is known as ours: DAGSTER_HOME, which may lie below TEMP_DIR, has a `.lock` too.
 LOCK_NAME = ".audio-compressor-staging"
+# A directory that is being made or removed: it may have no lock yet, or no longer, and nobody uses it.
+_UNUSED_PREFIX = f"{LOCK_NAME}-"
 _LOOK_SECONDS = 0.2
 
 
@@ -93,20 +95,25 @@ class Staging:
 
 @contextmanager
 def open_staging(temp_dir: Path, run_id: str) -> Iterator[Staging]:
-    """Make ``temp_dir/run_id``, after removing what killed runs left in ``temp_dir``."""
+    """Make ``temp_dir/run_id``, after removing what killed runs left in ``temp_dir``.
+
+    Raises:
+        AccessDeniedError: it belongs to somebody else, who could exchange recordings in it.
+        AudioCompressorError: it cannot be written to.
+    """
     path = temp_dir / run_id
     with local_errors(temp_dir):
         temp_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_ours(temp_dir)
         # One at a time, or a run that has made its directory but not locked it yet would look abandoned.
         with _lock(temp_dir, wait=True):
             _remove_abandoned(temp_dir)
-            path.mkdir(mode=0o700)
-            lock = _lock(path)
+            lock = _make(path)
     with lock:
         try:
             yield Staging(path)
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
 
 
 def remove_abandoned(temp_dir: Path) -> None:
@@ -124,10 +131,41 @@ def remove_abandoned(temp_dir: Path) -> None:
 def _remove_abandoned(temp_dir: Path) -> None:
     for path in temp_dir.iterdir():
         with suppress(OSError):  # in use, just removed by the run that used it, or somebody else's
-            if (path / LOCK_NAME).is_file():
+            if path.name.startswith(_UNUSED_PREFIX):
+                shutil.rmtree(path, ignore_errors=True)
+            elif (path / LOCK_NAME).is_file():
                 with _lock(path):
                     _kill_orphans(path)
-                    shutil.rmtree(path, ignore_errors=True)
+                    _remove(path)
+
+
+def _make(path: Path) -> IO[bytes]:
+    unused = _unused(path)
+    unused.mkdir(mode=0o700)
+    lock = _lock(unused)
+    unused.rename(path)
+    return lock
+
+
+def _remove(path: Path) -> None:
+    unused = _unused(path)
+    with suppress(OSError):  # removed by somebody else meanwhile
+        path.rename(unused)
+    shutil.rmtree(unused, ignore_errors=True)
+
+
+def _unused(path: Path) -> Path:
+    return path.with_name(f"{_UNUSED_PREFIX}{path.name}")
+
+
+def _require_ours(temp_dir: Path) -> None:
+    """The mode is not looked at: Kubernetes lets everybody write to an ``emptyDir``, which belongs to root."""
+    owner = temp_dir.stat().st_uid
+    if owner not in {0, os.geteuid()}:
+        raise AccessDeniedError(
+            f"TEMP_DIR {temp_dir} belongs to another user ({owner}), who could exchange recordings in it. "
+            "Point TEMP_DIR to a directory of your own, or to one below it that does not exist yet."
+        )
 
 
 def _kill_orphans(path: Path) -> None:

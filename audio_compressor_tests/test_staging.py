@@ -15,9 +15,32 @@ from pathlib import Path
 import pytest
 
 from audio_compressor.cli.environment import prepare_dagster_home
-from audio_compressor.errors import AudioCompressorError, CancelledError, OutOfSpaceError
+from audio_compressor.errors import AccessDeniedError, AudioCompressorError, CancelledError, OutOfSpaceError
 from audio_compressor.staging import LOCK_NAME, RESERVE_BYTES, Staging, open_staging, remove_abandoned
 from audio_compressor_tests.fixtures.directories import names_in
+
+# A run that is killed at the start of the n-th step that changes what a directory holds.
+_KILLED_RUN = """
+import os
+import signal
+import sys
+from pathlib import Path
+from audio_compressor.staging import open_staging
+
+steps = int(sys.argv[2])
+
+def count(event, arguments):
+    global steps
+    if event in {"os.mkdir", "os.rename", "os.remove", "os.rmdir"} or (event == "open" and arguments[2] & os.O_CREAT):
+        steps -= 1
+        if steps == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+with open_staging(Path(sys.argv[1]), "run") as staging, staging.recording("10-17-25") as path:
+    (path / "StereoMix.wav").write_bytes(b"a download")
+    (staging.path / "left behind").touch()
+"""
 
 # A run in a process of its own: it stages a file, says so, and then waits to be ended.
 _RUN = """
@@ -92,6 +115,30 @@ def test_what_a_killed_run_left_is_removed_by_the_next(temp_dir: Path) -> None:
     assert (temp_dir / "killed" / "10-17-25" / "StereoMix.wav").read_bytes() == b"half a download"
     with open_staging(temp_dir, "next"):
         assert _runs(temp_dir) == ["next"]
+
+
+def test_whatever_step_a_run_is_killed_at(temp_dir: Path) -> None:
+    temp_dir.mkdir(parents=True)
+    for steps in range(1, 100):
+        run = subprocess.run([sys.executable, "-c", _KILLED_RUN, str(temp_dir), str(steps)], check=False)
+        remove_abandoned(temp_dir)
+        assert _runs(temp_dir) == [], f"killed at step {steps}"
+        if run.returncode == 0:
+            break
+        assert run.returncode == -signal.SIGKILL
+    assert steps > 10
+
+
+def test_a_directory_of_somebody_else_is_refused(temp_dir: Path) -> None:
+    """As under a name in /tmp that everybody knows: its owner could exchange what is in it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    temp_dir.mkdir(parents=True, mode=0o777)
+    os.chown(temp_dir, 4321, -1)
+    with pytest.raises(AccessDeniedError, match=r"belongs to another user \(4321\)"), open_staging(temp_dir, "run"):
+        pass
+    with open_staging(temp_dir / "ours", "run"):
+        assert _runs(temp_dir / "ours") == ["run"]
 
 
 def test_what_a_killed_run_left_is_removed_without_a_next_one(temp_dir: Path) -> None:
