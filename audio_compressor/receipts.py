@@ -85,7 +85,8 @@ class Finding:
 
 class Inspector:
     """Compares stored files with their receipts. ``staging`` is where remote files are fetched to, one at a time for
-    each of ``workers``. ``newest`` gives what is recorded now of the same recording.
+    each of ``workers``. ``current`` gives what is recorded now of the same file, or None while a run works on the
+    recording: it may have published another file that is not recorded yet.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Inspector:
         ffmpeg: Ffmpeg,
         retry: Retry,
         workers: int,
-        newest: Callable[[Receipt], Receipt] = lambda receipt: receipt,
+        current: Callable[[Receipt], Receipt | None] = lambda receipt: receipt,
     ) -> None:
         self._storage = storage
         self._staging = staging
@@ -103,7 +104,7 @@ class Inspector:
         self._retry = retry
         self._workers = workers
         self._children = ChildProcesses()
-        self._newest = newest
+        self._current = current
         self._cancelled = threading.Event()
         self._unreachable = 0
         self._numbers = itertools.count(1)
@@ -140,8 +141,13 @@ class Inspector:
 
     def _inspect(self, receipt: Receipt) -> Finding:
         finding = self._look_or_not(receipt)
-        while finding.is_bad and (newest := self._newest(receipt)) != receipt:  # published or moved meanwhile
-            receipt = newest
+        while finding.is_bad:
+            current = self._current(receipt)
+            if current is None:
+                return Finding(receipt, "unknown", "a run works on this recording; look again when it has ended")
+            if current == receipt:
+                break
+            receipt = current  # published or moved meanwhile
             finding = self._look_or_not(receipt)
         return finding
 

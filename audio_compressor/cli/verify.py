@@ -15,8 +15,9 @@ from rich.table import Table
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, EXIT_SOME_FAILED, load_environment, open_instance
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.history import known_keys
+from audio_compressor.defs.receipts import open_inspector, read_receipts
 from audio_compressor.defs.resources import build_resources
-from audio_compressor.defs.verification import open_inspector, read_receipts
+from audio_compressor.errors import AudioCompressorError
 from audio_compressor.receipts import Condition, Finding, Receipt
 from audio_compressor.reporting import formatting
 from audio_compressor.settings import Settings
@@ -49,19 +50,23 @@ def verify_stored(directories: Sequence[str] | None) -> int:
             return EXIT_ALL_FAILED
         receipts = read_receipts(instance, directories)
         known = known_keys(instance) if directories is None else directories
-        findings = _inspect(settings, instance, receipts, out)
+        findings: list[Finding] = []
+        try:
+            _inspect(settings, instance, receipts, findings)
+        except AudioCompressorError as error:
+            if not any(finding.is_bad for finding in findings):
+                raise
+            print(f"audio-compressor: the rest was given up: {error}", file=sys.stderr)
+            return EXIT_SOME_FAILED
+        finally:
+            _tell(findings, receipts, out)
     without = sorted(set(known) - {receipt.directory for receipt in receipts if receipt.is_audio})
-    for finding in findings:
-        if finding.condition != "intact":
-            out.print(_line(finding), soft_wrap=True)
     if directories is not None:
         for name in without:
             out.print(f"{escape(name)}: [yellow]never published[/]: there is nothing to compare with")
-    if findings:
-        out.print(summary_table(findings))
-    elif directories is None:
+    elif not findings:
         out.print("Nothing to verify: nothing has been published yet.")
-    if directories is None and findings and without:
+    elif without:
         out.print(f"{len(without):,} more recordings have no published file on record.")
     return exit_code(findings, has_unpublished=bool(directories and without))
 
@@ -74,9 +79,9 @@ def exit_code(findings: Iterable[Finding], *, has_unpublished: bool) -> int:
 
 
 def _inspect(
-    settings: Settings, instance: "DagsterInstance", receipts: Sequence[Receipt], out: Console
-) -> list[Finding]:
-    findings = []
+    settings: Settings, instance: "DagsterInstance", receipts: Sequence[Receipt], findings: list[Finding]
+) -> None:
+    """Add to ``findings`` one for each receipt: what was found is worth knowing, also when the rest is given up."""
     bar = Progress(
         TextColumn("Verifying"),
         BarColumn(),
@@ -85,7 +90,7 @@ def _inspect(
         TimeRemainingColumn(),
         console=console(stderr=True),
         transient=True,
-        disable=not out.is_terminal,
+        disable=not sys.stderr.isatty(),
     )
     with (
         open_inspector(instance, build_resources(settings), f"verify-{uuid.uuid4()}") as inspector,
@@ -96,8 +101,16 @@ def _inspect(
         for finding in inspected:
             findings.append(finding)
             bar.advance(task)
+
+
+def _tell(findings: Sequence[Finding], receipts: Sequence[Receipt], out: Console) -> None:
+    """What is not intact, in the order of the receipts, and the table."""
     order = {receipt.directory: index for index, receipt in enumerate(receipts)}
-    return sorted(findings, key=lambda finding: (order[finding.receipt.directory], finding.receipt.name))
+    for finding in sorted(findings, key=lambda finding: (order[finding.receipt.directory], finding.receipt.name)):
+        if finding.condition != "intact":
+            out.print(_line(finding), soft_wrap=True)
+    if findings:
+        out.print(_summary_table(findings))
 
 
 def _line(finding: Finding) -> str:
@@ -105,7 +118,7 @@ def _line(finding: Finding) -> str:
     return f"{escape(finding.receipt.directory)}: [{colour}]{finding.condition}[/]: {escape(visible(finding.reason))}"
 
 
-def summary_table(findings: Iterable[Finding]) -> Table:
+def _summary_table(findings: Iterable[Finding]) -> Table:
     """One line for each condition. MB is 1,000,000 bytes."""
     groups: defaultdict[Condition, list[Receipt]] = defaultdict(list)
     for finding in findings:

@@ -12,7 +12,8 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from audio_compressor.defs.names import COMPRESSED_AUDIO, VERIFICATION_JOB
-from audio_compressor.defs.verification import STORED_FILES_CHECK, read_receipts
+from audio_compressor.defs.receipts import read_receipts
+from audio_compressor.defs.verification import STORED_FILES_CHECK
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.defs.test_night import nightly
 from audio_compressor_tests.fixtures.studio import Studio
@@ -90,6 +91,82 @@ def test_a_compression_run_does_not_hide_what_was_found(
         instance.create_run_for_job(selection, asset_selection=frozenset({COMPRESSED_AUDIO}), tags=request.tags)
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([STORED_FILES_CHECK])
     assert latest[STORED_FILES_CHECK].status is AssetCheckExecutionRecordStatus.FAILED
+
+
+def test_what_could_not_be_looked_at_is_looked_at_the_next_time(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFICATION_DAYS", "4")
+    away = published.output.rename(published.output.with_name("not mounted"))
+    evaluation = evaluate(published, instance)
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "could not be looked at" in str(evaluation.description)
+    away.rename(published.output)
+    for looked_at in (4, 2):  # two files of each recording: that of last time, and the next one
+        evaluation = evaluate(published, instance)
+        assert evaluation.passed
+        assert figures(evaluation)["looked_at"] == looked_at
+
+
+def test_a_recording_that_was_given_up_is_not_asked_for_again(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFICATION_DAYS", "1")
+    (published.output / "10-18-25_compressed.wav").unlink()
+    assert not evaluate(published, instance).passed
+    instance.delete_dynamic_partition("recordings", "10-18-25")
+    assert evaluate(published, instance).passed
+
+
+def test_a_recording_that_a_run_works_on_is_not_judged(
+    published: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have replaced the file, and not yet recorded that."""
+    monkeypatch.setenv("VERIFICATION_DAYS", "1")
+    replaced = published.output / "10-18-25_compressed.wav"
+    replaced.write_bytes(replaced.read_bytes()[:-1000])
+    job = published.definitions.resolve_job_def("compression_job")
+    tags = {"dagster/partition": "10-18-25"}
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    evaluation = evaluate(published, instance)
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "a run works on this recording" in json.dumps(figures(evaluation)["findings"])
+    instance.report_run_failed(run)
+    assert evaluate(published, instance).severity is dg.AssetCheckSeverity.ERROR
+
+
+@pytest.fixture
+def half_away(studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    """Results on a server that cannot be reached; but for one file, which is gone from the local disk."""
+    monkeypatch.setenv("VERIFICATION_DAYS", "1")
+    monkeypatch.setenv("STORAGE_BACKEND", "sftp")
+    (studio.server.root / "compressed").mkdir()
+    instance.add_dynamic_partitions("recordings", KEYS)
+    for key in KEYS:
+        gone, remote = (studio.recordings / "gone.wav").as_uri(), f"sftp://127.0.0.1:{studio.server.port}/compressed/"
+        is_local = key == KEYS[0]
+        metadata = {
+            "storage_location": "local" if is_local else "sftp",
+            "uri": gone if is_local else f"{remote}{key}_compressed.wav",
+        }
+        instance.report_runless_asset_event(dg.AssetMaterialization(COMPRESSED_AUDIO, partition=key, metadata=metadata))
+    studio.server.stop()
+    return studio
+
+
+def test_what_was_found_is_kept_when_the_rest_is_given_up(half_away: Studio, instance: dg.DagsterInstance) -> None:
+    evaluation = evaluate(half_away, instance)
+    assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+    assert "then it was given up: " in str(evaluation.description)
+    assert figures(evaluation)["not_intact"][0] == KEYS[0]  # type: ignore[index]
+    assert "looked_at_up_to" not in figures(evaluation)
+
+
+def test_the_command_tells_what_it_found_before_it_gave_up(half_away: Studio, tmp_path: Path) -> None:
+    ended = audio_compressor("verify", "--all", cwd=tmp_path)
+    assert ended.code == 1
+    assert f"{KEYS[0]}: missing: " in ended.out
+    assert "the rest was given up: " in ended.err
 
 
 def test_nothing_is_published_yet(studio: Studio, instance: dg.DagsterInstance) -> None:
