@@ -18,6 +18,9 @@ _FRAME = re.compile(r"fmt:(?P<format>\S+) channels:(?P<channels>\d+) chlayout:(?
 _STREAM = re.compile(r"Stream #0:\d+.*?: Audio: (?P<codec>\w+)")
 # Filter text that makes ashowinfo print one line and costs nothing after it.
 FIRST_SAMPLE = "atrim=end_sample=1,ashowinfo"
+# What FFmpeg takes samples of 4 bytes for of which 24 or 16 bits are said to be valid. Cool Edit wrote floats so; to
+# others they are integers, which become noise.
+_AMBIGUOUS_CODECS = {"pcm_f24le", "pcm_f16le"}
 # A header that claims 1 Hz makes seconds of sound into days of it: FFmpeg wrote 32 GB for one small file.
 MIN_SAMPLE_RATE_HZ = 2_000
 # Recorders of bats write 500 kHz, the fastest converters 768. A header may claim 4 GHz, and a second is kept in memory.
@@ -92,6 +95,11 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
     if any("misdetection possible" in text for _, text in log_lines(finished.stderr)):
         raise NotAudioError(f"{path.name} ({size_bytes} bytes) only looks like audio by chance; check what it is")
     _require_plausible_rate(path, stream)
+    if stream.codec in _AMBIGUOUS_CODECS:
+        raise NotAudioError(
+            f"{path.name} is a WAV file whose samples may be integers or floating point numbers: its header tells "
+            "neither. Export it again, as WAV of 24 bits or of 32 bits float"
+        )
     return Source(path, size_bytes, stream, arguments, header.repair if header else None)
 
 

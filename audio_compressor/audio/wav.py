@@ -80,6 +80,7 @@ class _Format:
     sample_rate_hz: int
     bytes_per_second: int
     bits: int
+    is_padded: bool
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,9 @@ def _parse_format(body: bytes) -> _Format | None:
         return None
     if tag in {_PCM, _FLOAT} and bits >= 8:  # this field is what careless writers get wrong
         bytes_per_second = sample_rate_hz * channels * ((bits + 7) // 8)
-    return _Format(tag, is_extensible, channels, sample_rate_hz, bytes_per_second, bits)
+    # Fewer valid bits than a sample has, which are its upper ones (Microsoft, WAVEFORMATEXTENSIBLE).
+    is_padded = is_extensible and tag == _PCM and 0 < struct.unpack("<H", body[18:20])[0] < bits
+    return _Format(tag, is_extensible, channels, sample_rate_hz, bytes_per_second, bits, is_padded)
 
 
 def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_format: _Format, data: _Data) -> WavHeader:
@@ -193,6 +196,11 @@ def _header(file: BinaryIO, file_bytes: int, container: WavContainer, audio_form
         repair = _too_small(declared, present, audio_format)
     else:
         actual = declared
+    if audio_format.is_padded and (audio_format.tag, audio_format.bits) in _RAW_FORMATS:
+        # FFmpeg takes 24 valid bits of 32 for a floating point number of 24 bits: the recording became noise.
+        options = _read_everything(audio_format, data.offset)
+        if actual < present:
+            options += ("-t", f"{actual / audio_format.bytes_per_second:.6f}")
     return WavHeader(
         container,
         audio_format.tag,
@@ -259,7 +267,7 @@ def _are_chunks(file: BinaryIO, offset: int, file_bytes: int) -> bool:
         head = file.read(8)
         if len(head) < 8:
             return not any(head)
-        if not all(0x20 <= byte < 0x7F for byte in head[:4]):
+        if not all(0x20 <= byte < 0x7F for byte in head[:4]) or head[:4] in _SOUND_CHUNKS:
             return False
         size = struct.unpack("<I", head[4:])[0]
         offset += 8 + size + size % 2
@@ -268,6 +276,8 @@ def _are_chunks(file: BinaryIO, offset: int, file_bytes: int) -> bool:
     return False
 
 
+# More sound: of recorders that write several chunks of it, and of files put one behind the other.
+_SOUND_CHUNKS = {b"data", b"RIFF", b"RF64"}
 # What is found behind the samples (EBU Tech 3285 and its supplements, Microsoft's RIFF, ID3 in WAV).
 _KNOWN_CHUNKS = {b"LIST", b"bext", b"iXML", b"cue ", b"smpl", b"fact", b"id3 ", b"ID3 ", b"PEAK", b"_PMX", b"axml"}
 

@@ -373,6 +373,17 @@ def test_what_is_not_audio(workshop: Workshop, content: bytes, said: str, name: 
     assert workshop.left_over() == []
 
 
+def test_samples_that_may_be_this_or_that_are_no_guess(workshop: Workshop) -> None:
+    """4 bytes each, of which 24 bits are valid: integers to some, floating point numbers to others."""
+    source = write_wav(workshop.path / "in.wav", speech(1), kind="s32", extensible=False)
+    content = bytearray(source.read_bytes())
+    content[34:36] = struct.pack("<H", 24)
+    source.write_bytes(content)
+    with pytest.raises(NotAudioError, match="may be integers or floating point numbers"):
+        workshop.compress(source)
+    assert workshop.left_over() == []
+
+
 @pytest.mark.parametrize("samples", [0, 1, 100])
 def test_a_wav_without_sound(workshop: Workshop, samples: int) -> None:
     trailer = chunk(b"LIST", b"INFO") if samples == 0 else b""

@@ -109,6 +109,27 @@ def test_what_follows_the_samples_is_not_taken_for_sound(tmp_path: Path, trailer
     assert frames_read(path) == len(SOUND)
 
 
+@pytest.mark.parametrize("trailer", [b"", chunk(b"LIST", b"INFO" + bytes(50))])
+def test_24_valid_bits_of_32_are_the_upper_ones(tmp_path: Path, trailer: bytes) -> None:
+    """FFmpeg takes them for a floating point number, and the recording for noise."""
+    path = write_wav(tmp_path / "x.wav", SOUND, kind="s32", trailer=trailer)
+    content = bytearray(path.read_bytes())
+    content[38:40] = struct.pack("<H", 24)
+    path.write_bytes(content)
+    header = header_of(path)
+    assert header.repair is None
+    assert np.allclose(decode(path, channels=2, options=header.input_options), SOUND, atol=1e-6)
+
+
+@pytest.mark.parametrize("between", [44, 8])
+def test_what_was_put_behind_the_first_sound_is_read_too(tmp_path: Path, between: int) -> None:
+    """Another file, header and all; or another chunk of samples."""
+    path = write_wav(tmp_path / "x.wav", SOUND)
+    path.write_bytes(path.read_bytes() + path.read_bytes()[44 - between :])
+    assert "sound goes on behind it" in (header_of(path).repair or "")
+    assert frames_read(path) == 2 * len(SOUND) + between // 4
+
+
 def test_a_missing_padding_byte_is_no_damage(tmp_path: Path) -> None:
     sound = speech(0.1, channels=1)[:4409]
     path = write_wav(tmp_path / "x.wav", sound, kind="u8")
