@@ -141,6 +141,8 @@ def _audible(compression: Compression) -> CheckResult:
             figures[f"source_channel_{number}_hum_hz"] = hum.mains_hz
     if source.cancellation_db is not None:
         figures["cancellation_db"] = source.cancellation_db
+    if source.worst_cancellation_db is not None:
+        figures["worst_cancellation_db"] = source.worst_cancellation_db
     found = [*_silence(compression), *_clipping(compression), *_channels(compression)]
     if found:
         return CheckResult("audible", False, "warning", "; ".join(found), figures)
@@ -177,6 +179,9 @@ def _channels(compression: Compression) -> list[str]:
     ]
     if source.cancellation_db is not None and source.cancellation_db > CANCELLATION_DB:
         found.append(f"channels in opposite phase: the mix of two is {source.cancellation_db:.0f} dB too quiet")
+    elif source.worst_cancellation_db is not None and source.worst_cancellation_db > CANCELLATION_DB:
+        worst_db = source.worst_cancellation_db
+        found.append(f"channels in opposite phase at times: the mix of two is up to {worst_db:.0f} dB too quiet")
     return found
 
 

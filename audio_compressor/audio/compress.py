@@ -2,12 +2,13 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from audio_compressor.audio.encode import Encoder, SourceLevels
 from audio_compressor.audio.ffmpeg import Ffmpeg
-from audio_compressor.audio.levels import Hum, Levels
+from audio_compressor.audio.levels import NO_CANCELLATION, Cancellation, Hum, Levels, Pair
 from audio_compressor.audio.mixdown import Mixdown, choose_mixdown, plain_mixdown
 from audio_compressor.audio.probe import Source, expect_source, probe_source
 from audio_compressor.audio.profiles import Profile
@@ -44,7 +45,8 @@ class SourceAudio:
     """What the source turned out to be; ``levels`` and ``hums`` have one entry for each channel.
 
     ``repair`` says what was wrong with the file and how it was read. ``cancellation_db`` is how far an equal mix of
-    two channels lies below that of unrelated ones, at worst (over 6: opposite phase; None: there is only one channel).
+    two channels lies below that of unrelated ones, at worst (over 6: opposite phase; None: there is only one channel);
+    ``worst_cancellation_db`` the same in the worst of the seconds that were listened to.
     """
 
     codec: str
@@ -55,6 +57,7 @@ class SourceAudio:
     hums: tuple[Hum, ...]
     repair: str | None
     cancellation_db: float | None
+    worst_cancellation_db: float | None
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ def _compress(
 class _Encoded:
     measured: SourceLevels
     hums: tuple[Hum, ...]
+    cancellations: Mapping[Pair, Cancellation]
     mixdown: Mixdown
     gain_db: float
     command: str
@@ -177,15 +181,25 @@ def _encode(encoder: Encoder, source: Source) -> _Encoded:
     """Encode as if nothing were wrong, measuring; then again where the figures say that something is."""
     plain = plain_mixdown(source.stream.channels, encoder.profile.channels)
     measured, command = encoder.encode_and_measure(source, plain)
-    hums = encoder.listen(source)
-    mixdown = choose_mixdown(measured.channels, hums, measured.cancellations_db, encoder.profile.channels)
+    heard = encoder.listen(source)
+    cancellations = _combined(measured.cancellations_db, heard.cancellations)
+    mixdown = choose_mixdown(measured.channels, heard.hums, cancellations, encoder.profile.channels)
     # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
     may_be_hot = source.stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
     gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot else 0.0
-    if mixdown.weights != plain.weights or gain_db:
+    if mixdown != plain or gain_db:
         logger.info("%s: encoding again, %s", source.path.name, _sentence(mixdown, gain_db))
         command = encoder.encode(source, mixdown, gain_db)
-    return _Encoded(measured, hums, mixdown, gain_db, command)
+    return _Encoded(measured, heard.hums, cancellations, mixdown, gain_db, command)
+
+
+def _combined(whole_db: Mapping[Pair, float], heard: Mapping[Pair, Cancellation]) -> Mapping[Pair, Cancellation]:
+    """Of the whole recording, and of the seconds that were listened to, in which hum does not count."""
+    found = {pair: (whole_db.get(pair, 0.0), heard.get(pair, NO_CANCELLATION)) for pair in {**whole_db, **heard}}
+    return {
+        pair: Cancellation(max(db, listened.overall_db), max(db, listened.worst_db))
+        for pair, (db, listened) in found.items()
+    }
 
 
 def _sentence(mixdown: Mixdown, gain_db: float) -> str:
@@ -211,5 +225,6 @@ def _source_audio(source: Source, encoded: _Encoded, duration_seconds: float) ->
         levels=measured.channels,
         hums=encoded.hums,
         repair="; ".join(repairs) or None,
-        cancellation_db=max(measured.cancellations_db.values(), default=None),
+        cancellation_db=max((found.overall_db for found in encoded.cancellations.values()), default=None),
+        worst_cancellation_db=max((found.worst_db for found in encoded.cancellations.values()), default=None),
     )

@@ -10,9 +10,9 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, file_url, problems
-from audio_compressor.audio.levels import Hum, Levels, cancellation_db, parse_volumedetect
-from audio_compressor.audio.listen import listen
-from audio_compressor.audio.mixdown import Mixdown, Pair
+from audio_compressor.audio.levels import Levels, Pair, cancellation_db, parse_volumedetect
+from audio_compressor.audio.listen import Heard, listen
+from audio_compressor.audio.mixdown import Mixdown
 from audio_compressor.audio.probe import FIRST_SAMPLE, Source, Stream, parse_stream
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.errors import NotAudioError
@@ -85,13 +85,13 @@ class Encoder:
         }
         return SourceLevels(parse_stream(stderr), each, cancellations_db, problems(stderr)), command
 
-    def listen(self, source: Source) -> tuple[Hum, ...]:
-        """The hum of each channel; where there seems to be nothing else in one, no second of it was left out."""
+    def listen(self, source: Source) -> Heard:
+        """What some seconds say of the channels; where there seems to be nothing but hum in one, what all say."""
         listen_here = partial(
             listen, source, ffmpeg=self.ffmpeg, children=self.children, timeout_seconds=self.timeout_seconds
         )
         some = listen_here(to_all=False)
-        return listen_here(to_all=True) if any(hum.is_all for hum in some) else some
+        return listen_here(to_all=True) if any(hum.is_all for hum in some.hums) else some
 
     def encode(self, source: Source, mixdown: Mixdown, gain_db: float) -> str:
         """Encode, turned up or down by ``gain_db``; returns the command."""

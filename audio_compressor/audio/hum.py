@@ -10,7 +10,6 @@ from audio_compressor.audio.levels import FLOOR_DBFS, NO_HUM, Hum
 
 _MAINS_HZ = (50, 60)
 _HIGHEST_BIN = 630  # the twelfth harmonic of 50 Hz, the tenth of 60 Hz, and what lies beside them
-_FULL_SCALE = 32768
 # With Hann's window a steady tone takes up two bins (of 1 Hz) on both sides; the mains wander by less than one.
 _LINE_HALF_WIDTH_HZ = 2
 # Bins beside a harmonic, which tell what would be there without hum.
@@ -22,6 +21,7 @@ _LEAST_LOW_SHARE = 0.5
 _QUIETEST_SHARE = 0.1
 
 _Mask = npt.NDArray[np.bool_]
+Samples = npt.NDArray[np.float64]
 _Powers = npt.NDArray[np.float64]
 
 
@@ -54,12 +54,9 @@ class _Comb:
 
 
 class HumMeter:
-    """Measures samples of 16 bits that arrive piece by piece, the channels interleaved, in seconds that need not have
-    followed one another.
-    """
+    """Measures seconds of sound, which need not have followed one another."""
 
     def __init__(self, channels: int, sample_rate_hz: int) -> None:
-        self._channels = channels
         self._sample_rate_hz = sample_rate_hz
         self._window = np.hanning(sample_rate_hz + 1)[:-1]
         self._window_power = float((self._window**2).sum())
@@ -76,45 +73,28 @@ class HumMeter:
         self._seconds = np.zeros((channels, levels), np.int64)
         self._hum = np.zeros((len(_MAINS_HZ), channels, levels))
         self._loudest_rest = np.zeros((len(_MAINS_HZ), channels))
-        self._second_bytes = 2 * channels * sample_rate_hz
-        self._before = b""
-        self._left = bytearray()
 
-    def add(self, data: bytes) -> None:
-        """Little-endian samples, 2 bytes each; a piece may end inside of one."""
-        self._left += data
-        while len(self._left) >= self._second_bytes:
-            self._before = bytes(self._left[: self._second_bytes])
-            del self._left[: self._second_bytes]
-            self._measure(self._before)
-
-    def finish(self) -> None:
-        """For seconds that did follow one another: measure the end of the last one, together with what was before."""
-        if self._before and self._left:
-            self._measure((self._before + self._left)[-self._second_bytes :])
-
-    def hums(self) -> tuple[Hum, ...]:
-        """One for each channel; without hum where there was no whole second."""
-        return tuple(self._hum_of(channel) for channel in range(self._channels))
-
-    def _measure(self, data: bytes) -> None:
-        interleaved = np.frombuffer(data, "<i2").reshape(-1, self._channels)
-        # One channel after the other, or each sum below would take ten times as long.
-        samples = np.ascontiguousarray(interleaved.T, np.float64) / _FULL_SCALE
-        samples -= samples.mean(axis=1, keepdims=True)
-        samples *= self._window
-        total = np.einsum("ij,ij->i", samples, samples) / self._window_power
-        blocks = np.einsum("ijk->ij", samples.reshape(self._channels, -1, self._block))
+    def measure(self, samples: Samples) -> None:
+        """A second of each channel (the first axis), with a full scale of 1."""
+        channels = len(samples)
+        windowed = samples - samples.mean(axis=1, keepdims=True)
+        windowed *= self._window
+        total = np.einsum("ij,ij->i", windowed, windowed) / self._window_power
+        blocks = np.einsum("ijk->ij", windowed.reshape(channels, -1, self._block))
         spectrum = np.fft.rfft(blocks) / self._response
         # Scaled as the total, which is the mean square of the samples but for what the window takes away.
         powers = (spectrum.real**2 + spectrum.imag**2) * (2 / self._sample_rate_hz / self._window_power)
-        each = np.arange(self._channels)
+        each = np.arange(channels)
         levels = [round(_dbfs(power) - FLOOR_DBFS) for power in total]
         self._seconds[each, levels] += 1
         for index, comb in enumerate(self._combs):
             hum = comb.hum(powers)
             self._hum[index, each, levels] += hum
             np.maximum(self._loudest_rest[index], total - hum, out=self._loudest_rest[index])
+
+    def hums(self) -> tuple[Hum, ...]:
+        """One for each channel; without hum where nothing was measured."""
+        return tuple(self._hum_of(channel) for channel in range(len(self._seconds)))
 
     def _hum_of(self, channel: int) -> Hum:
         seconds = self._seconds[channel]

@@ -16,6 +16,8 @@ DEAD_BELOW_LOUDEST_DB = 40.0
 # Two unrelated channels mix to the sum of their powers, equal ones to 3 dB more. Only inversion takes away 6 dB.
 CANCELLATION_DB = 6.0
 
+Pair = tuple[int, int]
+
 _LINE = re.compile(r"\[Parsed_volumedetect_(?P<instance>\d+) @ [^]]*] (?:\[\w+] )?(?P<name>\w+): (?P<value>\S+)")
 
 
@@ -53,6 +55,25 @@ class Hum:
         return self.rms_dbfs > FLOOR_DBFS and self.loudest_rest_dbfs < DEAD_DBFS
 
 
+@dataclass(frozen=True)
+class Cancellation:
+    """How far the mean of two channels lies below that of two unrelated ones (dB, from 0): all in all, and in the worst
+    second in which both are heard.
+    """
+
+    overall_db: float
+    worst_db: float
+
+    @property
+    def is_opposite(self) -> bool:
+        return self.overall_db > CANCELLATION_DB
+
+    @property
+    def is_opposite_at_times(self) -> bool:
+        return not self.is_opposite and self.worst_db > CANCELLATION_DB
+
+
+NO_CANCELLATION = Cancellation(0.0, 0.0)
 NO_HUM = Hum(50, FLOOR_DBFS, FLOOR_DBFS)
 
 

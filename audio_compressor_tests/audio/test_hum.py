@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_compressor.audio.hum import HumMeter
 from audio_compressor.audio.levels import FLOOR_DBFS, NO_HUM, Hum
+from audio_compressor.audio.listen import Ear
+from audio_compressor.audio.probe import Stream
 from audio_compressor_tests.audio.measuring import rms_dbfs
 from audio_compressor_tests.wav_files import Sound, hum, sample_bytes, silence, speech, tone
 
@@ -17,10 +18,13 @@ RATE_HZ = 44100
 
 
 def heard(sound: Sound, sample_rate_hz: int = RATE_HZ) -> tuple[Hum, ...]:
-    meter = HumMeter(sound.shape[1], sample_rate_hz)
-    meter.add(sample_bytes(sound))
-    meter.finish()
-    return meter.hums()
+    ear = Ear(stream(sound.shape[1], sample_rate_hz), overlap=True)
+    ear.add(sample_bytes(sound))
+    return ear.heard().hums
+
+
+def stream(channels: int, sample_rate_hz: int = RATE_HZ) -> Stream:
+    return Stream("pcm_s16le", sample_rate_hz, channels, "", "s16")
 
 
 def rumble() -> Sound:
@@ -83,6 +87,14 @@ def test_a_word_anywhere_is_not_overlooked(second: float) -> None:
     assert not found.is_all
 
 
+def test_a_knock_at_the_edge_of_two_seconds_is_not_overlooked() -> None:
+    sound = hum(4, level_dbfs=-40)
+    knock = speech(0.03, channels=1, level_dbfs=-20)
+    start = 2 * RATE_HZ - len(knock) // 2
+    sound[start : start + len(knock)] += knock
+    assert not heard(sound)[0].is_all
+
+
 def test_less_than_a_second_is_not_judged() -> None:
     assert heard(hum(0.9, level_dbfs=-40)) == (NO_HUM,)
 
@@ -98,11 +110,9 @@ def test_each_channel_for_itself() -> None:
 def test_pieces_do_not_matter(cuts: Sequence[int]) -> None:
     rate_hz = 2000
     data = sample_bytes(hum(1.05, level_dbfs=-30, sample_rate_hz=rate_hz).repeat(2, axis=1))
-    whole, pieces = HumMeter(2, rate_hz), HumMeter(2, rate_hz)
+    whole, pieces = (Ear(stream(2, rate_hz), overlap=True) for _ in range(2))
     whole.add(data)
     edges = [0, *sorted(cuts), len(data)]
     for start, end in pairwise(edges):
         pieces.add(data[start:end])
-    whole.finish()
-    pieces.finish()
-    assert pieces.hums() == whole.hums()
+    assert pieces.heard() == whole.heard()

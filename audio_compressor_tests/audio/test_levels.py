@@ -1,7 +1,6 @@
 """What volumedetect's figures become, compared with numpy's, and the decision on the channels that rests on them."""
 
 import re
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, input_arguments
-from audio_compressor.audio.levels import FLOOR_DBFS, Hum, Levels, cancellation_db, dead_channels, parse_volumedetect
+from audio_compressor.audio.levels import (
+    FLOOR_DBFS,
+    Cancellation,
+    Hum,
+    Levels,
+    cancellation_db,
+    dead_channels,
+    parse_volumedetect,
+)
 from audio_compressor.audio.mixdown import choose_mixdown, pan, plain_mixdown
 from audio_compressor.processes import ChildProcesses
 from audio_compressor_tests.audio.measuring import peak_dbfs, rms_dbfs
@@ -125,9 +132,8 @@ def test_cancellation_is_zero_for_unrelated_and_for_equal_channels() -> None:
 def test_decision_on_a_mix_to_mono(
     levels: list[Levels], cancelled: float | None, weights: tuple[tuple[float, ...], ...], said: str
 ) -> None:
-    mixdown = choose_mixdown(
-        levels, [NO_HUM] * len(levels), {} if cancelled is None else {(0, 1): cancelled}, channels=1
-    )
+    cancellations = {} if cancelled is None else {(0, 1): Cancellation(cancelled, cancelled)}
+    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), cancellations, channels=1)
     assert mixdown.weights == weights
     assert re.search(said, mixdown.reason)
 
@@ -165,16 +171,18 @@ def test_decision_on_many_channels(
     weights: tuple[tuple[float, ...], ...],
     said: str,
 ) -> None:
-    pairs = dict.fromkeys(combinations(range(len(levels)), 2), 0.0) | inverted
-    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), pairs, channels)
+    cancellations = {pair: Cancellation(db, db) for pair, db in inverted.items()}
+    mixdown = choose_mixdown(levels, [NO_HUM] * len(levels), cancellations, channels)
     assert mixdown.weights == weights
     assert re.search(said, mixdown.reason)
 
 
 def test_two_channels_of_stereo_output_are_never_changed() -> None:
     hums = [NO_HUM, ONLY_HUM]
-    assert choose_mixdown([level(-20), SILENT], hums, {(0, 1): 0.0}, channels=2) == plain_mixdown(2, 2)
-    assert choose_mixdown([level(-20), level(-20)], hums, {(0, 1): 60.0}, channels=2) == plain_mixdown(2, 2)
+    assert choose_mixdown([level(-20), SILENT], hums, {}, channels=2) == plain_mixdown(2, 2)
+    assert choose_mixdown([level(-20), level(-20)], hums, {(0, 1): Cancellation(60, 60)}, channels=2) == plain_mixdown(
+        2, 2
+    )
 
 
 @given(st.integers(1, 32), st.integers(1, 2))
