@@ -4,13 +4,14 @@ A file that decays in silence, or that somebody replaced by hand, is found by co
 """
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from audio_compressor.audio.compress import DEFAULT_TIME_LIMIT
 from audio_compressor.audio.ffmpeg import Ffmpeg
@@ -168,7 +169,7 @@ class Inspector:
 
     def _look(self, receipt: Receipt) -> Finding:
         if receipt.location == "local":
-            return self._inspect_file(receipt, Path(unquote(urlsplit(receipt.uri).path)))
+            return self._inspect_file(receipt, Path(os.fsdecode(unquote_to_bytes(urlsplit(receipt.uri).path))))
         if self._storage.uri(receipt.name) != receipt.uri:
             return Finding(receipt, "unknown", f"it was stored at {receipt.uri}, which is not where results go now")
         with self._staging.recording(f"file {next(self._numbers)}") as directory:

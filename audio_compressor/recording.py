@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 # of the marker of a stranded duplicate: 48 bytes more than the name itself.
 MAX_DIRECTORY_NAME_BYTES = 255 - len(".._compressed_YYYYMMDD_HHMMSS.flac.stranded.part")
 
+_DUPLICATE = re.compile(r"(?P<stem>.+)_\d{8}_\d{6}")
 _OUTPUT = re.compile(r"^(?P<directory>.+)_(?:compressed(?:_\d{8}_\d{6})?\.\w+|meta(?:_\d{8}_\d{6})?\.xml)$", re.DOTALL)
 _LEADS_ELSEWHERE = frozenset("/\\\0")
 _DATED = re.compile(r"^(?P<month>\d{2})-(?P<day>\d{2})-(?P<year>\d{2})(?:-(?P<take>\d{2}))?$")
@@ -113,6 +114,13 @@ def timestamped(name: str, at: datetime) -> str:
     """The name of a duplicate: ``x_compressed.wav`` becomes ``x_compressed_20251104_214530.wav`` (UTC)."""
     path = PurePosixPath(name)
     return f"{path.stem}_{at.astimezone(UTC):%Y%m%d_%H%M%S}{path.suffix}"
+
+
+def original_of(name: str) -> str | None:
+    """The name of which this is a duplicate, or None."""
+    path = PurePosixPath(name)
+    match = _DUPLICATE.fullmatch(path.stem)
+    return f"{match['stem']}{path.suffix}" if match else None
 
 
 def directory_of(name: str) -> str | None:

@@ -157,6 +157,13 @@ class StorageSettings(BaseModel):
         5, description="Delay before the second attempt at an upload (seconds); doubles each time, with jitter", ge=0
     )
 
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _endpoint_without_secrets(cls, value: str) -> str:
+        if "@" in value:
+            raise _refuse("a URL without a user name or password, which would be shown; boto3 finds credentials itself")
+        return value
+
     @field_validator("s3_bucket")
     @classmethod
     def _bucket_where_needed(cls, value: str, info: Info) -> str:
@@ -278,6 +285,9 @@ class CredentialSettings(_Environment):
     )
 
 
+# In a URL.
+_USER_INFO = re.compile("//.*@")
+
 GROUPS: tuple[type[BaseModel], ...] = (
     SftpSettings,
     CredentialSettings,
@@ -306,7 +316,8 @@ def _problem(item: Any) -> str:
     if item["type"] == "missing":
         return f"{variable} is not set; it is required: {Settings.model_fields[field].description}"
     allowed = str(item["msg"]).removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{variable} is '{item['input']}'; allowed: {allowed}"
+    given = _USER_INFO.sub("//***@", str(item["input"]))
+    return f"{variable} is '{given}'; allowed: {allowed}"
 
 
 def _bits_per_second(bitrate: str) -> int:

@@ -4,11 +4,13 @@ A run holds a lock on its directory for as long as it lives. The kernel releases
 it ends, so what a killed run left behind is told from what a running one uses, and removed by the next run.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,6 +28,8 @@ LOCK_NAME = ".audio-compressor-staging"
 # A directory that is being made or removed: it may have no lock yet, or no longer, and nobody uses it.
 _UNUSED_PREFIX = f"{LOCK_NAME}-"
 _LOOK_SECONDS = 0.2
+# While another run removes what killed ones left: gigabytes, perhaps on a slow disk.
+_MOST_WAITING_SECONDS = 300.0
 
 
 class Staging:
@@ -185,8 +189,27 @@ def _lock(directory: Path, *, wait: bool = False) -> IO[bytes]:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     lock = os.fdopen(os.open(directory / LOCK_NAME, flags, 0o600), "r+b")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
+        if (owner := os.fstat(lock.fileno()).st_uid) != os.geteuid():
+            raise AccessDeniedError(
+                f"{directory / LOCK_NAME} belongs to another user ({owner}), who could hold it for ever. "
+                "Remove it, or point TEMP_DIR to a directory of your own."
+            )
+        deadline = time.monotonic() + (_MOST_WAITING_SECONDS if wait else 0)
+        while not _is_taken(lock):
+            if time.monotonic() >= deadline:
+                raise BlockingIOError(
+                    errno.EAGAIN, f"another run holds {LOCK_NAME} for {_MOST_WAITING_SECONDS:.0f} s; is it stopped?"
+                )
+            time.sleep(_LOOK_SECONDS)
+    except BaseException:
         lock.close()
         raise
     return lock
+
+
+def _is_taken(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """What happens to stored files, and that it is found: on a local disk and on a real SFTP server."""
 
 import hashlib
+import os
 import signal
 import threading
 import time
@@ -131,6 +132,18 @@ def test_without_a_hash_it_is_played(archive: Archive) -> None:
     assert (finding.condition, finding.is_bad) == ("damaged", True)
 
 
+@pytest.mark.parametrize("keep", [0.4, 0.9])
+def test_half_a_file_of_an_earlier_deployment_is_found(archive: Archive, keep: float) -> None:
+    """FFmpeg plays it to its end without a word."""
+    receipt = archive.publish("wav")
+    content = archive.file.read_bytes()
+    archive.file.write_bytes(content[: int(len(content) * keep)])
+    size_mb = round(archive.file.stat().st_size / 1e6, 3)
+    [finding] = archive.inspect(replace(receipt, sha256=None, duration_seconds=None, size_mb=size_mb))
+    assert (finding.condition, finding.is_bad) == ("damaged", True)
+    assert "the file is cut short" in finding.reason
+
+
 def test_a_metadata_file_is_compared_and_not_played(archive: Archive) -> None:
     metadata = replace(archive.publish(), is_audio=False, duration_seconds=None)
     archive.file.write_text("<session/>")
@@ -177,6 +190,13 @@ def test_what_is_in_another_place_than_results_go_now_is_not_called_missing(
     assert (finding.condition, finding.is_bad) == ("unknown", False)
     [local] = remote_archive.inspect(local_archive.publish())
     assert local.condition == "intact"
+
+
+def test_a_path_that_is_not_utf_8_is_found(tmp_path: Path, ffmpeg: Ffmpeg) -> None:
+    directory = tmp_path / os.fsdecode(b"out\xff")
+    archive = Archive(tmp_path, partial(LocalStorage, directory), ffmpeg, directory)
+    [finding] = archive.inspect(archive.publish())
+    assert finding.condition == "intact"
 
 
 def test_a_name_with_odd_characters_is_found_again(tmp_path: Path) -> None:

@@ -204,6 +204,12 @@ def test_what_is_refused_names_variable_value_and_what_is_allowed(
     assert allowed in problem
 
 
+def test_a_password_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(monkeypatch, "S3_ENDPOINT_URL", "https://me:pa/ss@minio:9000")
+    assert problem.startswith("S3_ENDPOINT_URL is 'https://***@minio:9000'; allowed: a URL without")
+    assert "ss@" not in problem
+
+
 def test_a_missing_variable_is_named_with_its_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SFTP_HOST")
     missing = "SFTP_HOST is not set; it is required: Host name or address of the SFTP server, source and destination"

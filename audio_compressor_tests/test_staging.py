@@ -141,6 +141,17 @@ def test_a_directory_of_somebody_else_is_refused(temp_dir: Path) -> None:
         assert _runs(temp_dir / "ours") == ["run"]
 
 
+def test_a_lock_of_somebody_else_is_refused(temp_dir: Path) -> None:
+    """Who may hold it for ever."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    temp_dir.mkdir(parents=True)
+    (temp_dir / LOCK_NAME).touch()
+    os.chown(temp_dir / LOCK_NAME, 4321, -1)
+    with pytest.raises(AccessDeniedError, match=r"belongs to another user \(4321\)"), open_staging(temp_dir, "run"):
+        pass
+
+
 def test_what_a_killed_run_left_is_removed_without_a_next_one(temp_dir: Path) -> None:
     remove_abandoned(temp_dir / "not-made-yet")
     assert not (temp_dir / "not-made-yet").exists()

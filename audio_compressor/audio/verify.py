@@ -70,7 +70,11 @@ def played_seconds(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, time
     Raises:
         VerificationError: it does not decode without an error.
         EncodingError: FFmpeg was killed, or reached the time limit; which is no verdict on the file.
+        OSError: it cannot be read.
     """
+    header = inspect_wav(path)
+    if header is not None and header.repair:  # FFmpeg reads half a file to its end without a word
+        raise _does_not_decode(path, header.repair)
     size_bytes = 0
 
     def count(data: bytes) -> None:

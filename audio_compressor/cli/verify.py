@@ -63,7 +63,7 @@ def verify_stored(directories: Sequence[str] | None) -> int:
     without = sorted(set(known) - {receipt.directory for receipt in receipts if receipt.is_audio})
     if directories is not None:
         for name in without:
-            out.print(f"{escape(name)}: [yellow]never published[/]: there is nothing to compare with")
+            out.print(f"{escape(visible(name))}: [yellow]never published[/]: there is nothing to compare with")
     elif not findings:
         out.print("Nothing to verify: nothing has been published yet.")
     elif without:
@@ -115,7 +115,8 @@ def _tell(findings: Sequence[Finding], receipts: Sequence[Receipt], out: Console
 
 def _line(finding: Finding) -> str:
     colour = _COLOURS[finding.condition]
-    return f"{escape(finding.receipt.directory)}: [{colour}]{finding.condition}[/]: {escape(visible(finding.reason))}"
+    directory, reason = (escape(visible(text)) for text in (finding.receipt.directory, finding.reason))
+    return f"{directory}: [{colour}]{finding.condition}[/]: {reason}"
 
 
 def _summary_table(findings: Iterable[Finding]) -> Table:

@@ -62,6 +62,11 @@ def parse_skip(version: str) -> tuple[SkipKind, Fingerprint | None] | None:
     return None
 
 
+def parse_observed(version: str) -> Fingerprint | None:
+    """The source file, or None for a version that is not ours."""
+    return _fingerprint(version)
+
+
 def _fingerprint(text: str) -> Fingerprint | None:
     try:
         return Fingerprint.parse(text)

@@ -14,7 +14,8 @@ from pathlib import Path
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.instance.config import PoolGranularity
 
-from audio_compressor.defs.history import UNFINISHED
+from audio_compressor.defs.events import interrupted_observed
+from audio_compressor.defs.history import UNFINISHED, observed_fingerprints, unfinished_again
 from audio_compressor.defs.names import JOB_NAMES, PROCESS_TAG, RECORDING_PRODUCTS
 
 # How long a run may have said nothing when its process cannot be looked at: on another machine, longer than any one
@@ -79,8 +80,19 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
             instance.report_run_canceled(latest, _REASON)
         else:
             instance.report_run_failed(latest, _REASON)
+        _note_unfinished(instance, latest)
         ended.append(run.run_id)
     return ended
+
+
+def _note_unfinished(instance: DagsterInstance, run: DagsterRun) -> None:
+    """What it was to make anew may lie in storage already, in place of what is recorded (ON_EXISTING=replace): with a
+    failure after the success, it is outstanding again.
+    """
+    keys = unfinished_again(instance, run)
+    observed = observed_fingerprints(instance, list(keys)) if keys else {}
+    for key in keys:
+        instance.report_runless_asset_event(interrupted_observed(key, observed.get(key), _REASON))
 
 
 def _is_dead(instance: DagsterInstance, process: _Process) -> bool:
@@ -105,7 +117,10 @@ def _never_began(instance: DagsterInstance, run: DagsterRun) -> bool:
 
 def _was_silent(instance: DagsterInstance, run_id: str, limit_seconds: float) -> bool:
     last = instance.event_log_storage.get_records_for_run(run_id, limit=1, ascending=False).records
-    return not last or time.time() - last[0].timestamp > limit_seconds
+    if last:
+        return time.time() - last[0].timestamp > limit_seconds
+    record = instance.get_run_record_by_id(run_id)
+    return record is not None and time.time() - record.create_timestamp.timestamp() > limit_seconds
 
 
 def _space() -> str:

@@ -23,7 +23,7 @@ from audio_compressor.defs.names import (
 )
 from audio_compressor.intake.adoption import Adoption
 from audio_compressor.intake.plan import Skip
-from audio_compressor.recording import Recording
+from audio_compressor.recording import Fingerprint, Recording
 from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.reporting.results import Result
 from audio_compressor.texts import escape_line, visible
@@ -282,6 +282,17 @@ def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
         description=escape_line(f"{outcome.status}: {reason}"),
         metadata={"outcome": outcome.status, "reason": reason, "processed_at": _iso(datetime.now(UTC)), **size},
         tags={DATA_VERSION_TAG: data_version},
+    )
+
+
+def interrupted_observed(directory: str, fingerprint: Fingerprint | None, reason: str) -> dg.AssetObservation:
+    """A recording that was being made anew by a run that is gone."""
+    return dg.AssetObservation(
+        COMPRESSED_AUDIO,
+        partition=directory,
+        description=f"failed: {reason}",
+        metadata={"outcome": "failed", "reason": reason, "processed_at": _iso(datetime.now(UTC))},
+        tags={DATA_VERSION_TAG: data_versions.of_failure(fingerprint)},
     )
 
 

@@ -89,7 +89,9 @@ def read_history(instance: DagsterInstance) -> History:
 def observed_fingerprints(instance: DagsterInstance, keys: Sequence[str] | None = None) -> Mapping[str, Fingerprint]:
     """The source files as they were last observed, of these recordings or of all."""
     observed = _versions(instance, RECORDING_DIRECTORY, DagsterEventType.ASSET_OBSERVATION, keys)
-    return {key: Fingerprint.parse(version) for key, version in observed.items()}
+    # Anybody may report an observation, over Dagster's API too, of any version.
+    parsed = {key: data_versions.parse_observed(version) for key, version in observed.items()}
+    return {key: fingerprint for key, fingerprint in parsed.items() if fingerprint is not None}
 
 
 def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mapping[str, str]:
@@ -100,6 +102,14 @@ def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mappin
         for key in _keys_of(run, order):
             claimed.setdefault(key, run.run_id)
     return claimed
+
+
+def unfinished_again(instance: DagsterInstance, run: DagsterRun) -> Collection[str]:
+    """The recordings that had a result before, and of which this run was to make another but has recorded nothing."""
+    if COMPRESSED_AUDIO not in _selection(run):
+        return ()
+    keys = set(_keys_of(run, KeyOrder(known_keys(instance)))) - _finished_by(instance, run)
+    return _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, list(keys)).keys()
 
 
 def is_anything_in_flight(instance: DagsterInstance) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord
@@ -13,6 +13,7 @@ from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_METADATA
 from audio_compressor.defs.resources import Resources
 from audio_compressor.receipts import Inspector, Receipt
 from audio_compressor.staging import open_staging
+from audio_compressor.storage.base import Location
 
 PUBLISHED = (COMPRESSED_AUDIO, RECORDING_METADATA)
 # Of one recording that are looked through for one that tells of a file.
@@ -42,12 +43,12 @@ def _newest_receipt(instance: DagsterInstance, asset: dg.AssetKey, key: str) -> 
 
 
 def _receipt(record: EventLogRecord) -> Receipt | None:
-    """None where the event does not tell where the file is, as one of an imported manifest does not."""
+    """None where the event does not tell where the file is, as one of an imported manifest, or of somebody else."""
     materialization = record.asset_materialization
     if materialization is None or materialization.partition is None:
         return None
     metadata: dict[str, Any] = {key: value.value for key, value in materialization.metadata.items()}
-    if not metadata.get("uri"):
+    if not isinstance(metadata.get("uri"), str) or metadata.get("storage_location") not in get_args(Location):
         return None
     is_audio = materialization.asset_key == COMPRESSED_AUDIO
     return Receipt(

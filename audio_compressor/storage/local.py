@@ -29,6 +29,7 @@ from audio_compressor.storage.base import (
 log = logging.getLogger(__name__)
 
 _COPY_BYTES = 1_048_576
+_LOOK_SECONDS = 0.1
 
 
 class LocalStorage(PublishingStorage):
@@ -110,7 +111,7 @@ class LocalStorage(PublishingStorage):
         with local_errors(part):
             self.directory.mkdir(parents=True, exist_ok=True)
             self._sweep()
-            descriptor = _create_locked(part)
+            descriptor = self._create_locked(part)
         try:
             yield
         finally:
@@ -122,6 +123,43 @@ class LocalStorage(PublishingStorage):
                         part.unlink()
                 finally:
                     os.close(descriptor)
+
+    def _create_locked(self, part: Path) -> int:
+        """Make a new, locked part file; waits for a living writer of the same one.
+
+        What a killed writer left is never written to: killed between ``link`` and ``unlink``, it left another name of
+        the published file.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW
+        while True:
+            try:
+                descriptor, is_new = os.open(part, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+            except FileExistsError:
+                try:
+                    descriptor, is_new = os.open(part, flags), False
+                except FileNotFoundError:
+                    continue  # its writer has just finished
+            try:
+                self._wait_for_lock(descriptor, part)
+                if _is_at(descriptor, part):
+                    if is_new:
+                        return descriptor
+                    part.unlink()  # with the lock held: nobody is left who writes it
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _wait_for_lock(self, descriptor: int, part: Path) -> None:
+        """In steps: whoever has it may be stopped, and this run shall end within seconds nevertheless."""
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._raise_if_closed(part.name)
+                self._closed.wait(_LOOK_SECONDS)
+            else:
+                return
 
     def _sweep(self) -> None:
         """Once for each storage: remove what killed runs left of names that may never be published again."""
@@ -165,33 +203,6 @@ class LocalStorage(PublishingStorage):
                 return False
             sync_directory(self.directory)
         return True
-
-
-def _create_locked(part: Path) -> int:
-    """Make a new, locked part file; waits for a living writer of the same one.
-
-    What a killed writer left is never written to: killed between ``link`` and ``unlink``, it left another name of the
-    published file.
-    """
-    flags = os.O_RDWR | os.O_NOFOLLOW
-    while True:
-        try:
-            descriptor, is_new = os.open(part, flags | os.O_CREAT | os.O_EXCL, 0o600), True
-        except FileExistsError:
-            try:
-                descriptor, is_new = os.open(part, flags), False
-            except FileNotFoundError:
-                continue  # its writer has just finished
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_at(descriptor, part):
-                if is_new:
-                    return descriptor
-                part.unlink()  # with the lock held: nobody is left who writes it
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -12,6 +12,8 @@ from dagster._core.events import EngineEventData
 
 from audio_compressor.defs.dead_runs import end_dead_runs, mark_process, process_tag
 from audio_compressor.defs.names import COMPRESSION_JOB, PROCESS_TAG
+from audio_compressor_tests.defs.test_night import nightly
+from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.test_processes import wait_for
 
 
@@ -112,6 +114,22 @@ def test_one_that_was_killed_before_it_began(instance: dg.DagsterInstance) -> No
     mark_as_of_a_dead_process(instance, run.run_id)
     assert run.status is dg.DagsterRunStatus.NOT_STARTED
     assert end_dead_runs(instance) == [run.run_id]
+
+
+def test_what_it_was_making_anew_is_outstanding_again(studio: Studio, instance: dg.DagsterInstance) -> None:
+    """With ON_EXISTING=replace, another file than the recorded one may lie in storage by now."""
+    for key in ("10-17-25", "10-18-25"):
+        studio.add(key)
+    job = studio.definitions.resolve_job_def(COMPRESSION_JOB)
+    for request in nightly(studio, instance):
+        assert job.execute_in_process(instance=instance, tags=request.tags).success
+    assert nightly(studio, instance) == []
+    again = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "10-18-25"})
+    mark_as_of_a_dead_process(instance, again.run_id)
+    [request] = nightly(studio, instance)
+    assert request.tags["dagster/partition"] == "10-18-25"
+    assert job.execute_in_process(instance=instance, tags=request.tags).success
+    assert nightly(studio, instance) == []
 
 
 def test_nobody_has_asked_for_its_exit_code_yet(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

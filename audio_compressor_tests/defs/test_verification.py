@@ -215,6 +215,16 @@ def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstan
     instance.report_runless_asset_event(dg.AssetMaterialization(COMPRESSED_AUDIO, partition="10-18-25"))
     for receipt in (read_receipts(instance)[2], read_receipts(instance, ["10-18-25"])[0]):
         assert receipt.uri == "file:///elsewhere"  # imported: nothing is told of a file
+    by_hand: list[dict[str, str | int]] = [
+        {"uri": "file:///by-hand"},
+        {"uri": 7, "storage_location": "local"},
+        {"uri": "file:///by-hand", "storage_location": "tape"},
+    ]
+    for metadata in by_hand:
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(COMPRESSED_AUDIO, partition="10-18-25", metadata=metadata)
+        )
+    assert read_receipts(instance, ["10-18-25"])[0].uri == "file:///elsewhere"  # somebody else's
 
 
 def test_the_command_tells_what_is_not_intact(published: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:

@@ -87,6 +87,16 @@ def test_a_destination_that_is_not_there_yet_holds_nothing(storage: LocalStorage
     assert not storage.directory.exists()
 
 
+@pytest.mark.parametrize("others", [0, 30])
+def test_of_several_versions_none_is_adopted(storage: LocalStorage, others: int) -> None:
+    """The source was replaced, and nobody remembers which was made from what is there now."""
+    put(storage, "r_compressed.wav")
+    put(storage, "s_compressed.wav")
+    put(storage, "r_compressed_20251104_214530.wav")
+    candidates = [outstanding(name) for name in ("r", "s", *(f"other {number}" for number in range(others)))]
+    assert [adoption.name for adoption in find_adoptable(candidates, storage, "wav", results=0)] == ["s_compressed.wav"]
+
+
 @pytest.mark.parametrize("results", [0, 100_000])
 def test_how_many_results_there_are_decides_only_how_they_are_found(storage: LocalStorage, results: int) -> None:
     class Counted(LocalStorage):
@@ -105,4 +115,4 @@ def test_how_many_results_there_are_decides_only_how_they_are_found(storage: Loc
     counted = Counted(storage.directory, "timestamp")
     [found] = find_adoptable(candidates, counted, "wav", results=results)
     assert found.recording.directory == "r07"
-    assert (counted.looked_up, counted.listed) == ((30, 0) if results else (0, 1))
+    assert (counted.looked_up, counted.listed) == ((30, 1) if results else (0, 1))

@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +74,10 @@ def test_what_is_not_what_was_promised_is_not_published(tmp_path: Path, source: 
     assert names_in(tmp_path / "results") == []
 
 
-def test_a_writer_waits_for_another_process_with_the_same_part_file(tmp_path: Path, source: Path) -> None:
-    directory = tmp_path / "results"
-    directory.mkdir()
-    part = directory / f".{NAME}.part"
+@contextmanager
+def somebody_writing(part: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Another process that holds the lock on a part file, half written, until its input ends."""
+    part.parent.mkdir()
     program = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); f.write('half'); f.flush();"
         "print('locked', flush=True); sys.stdin.read(); f.close()"
@@ -83,8 +85,15 @@ def test_a_writer_waits_for_another_process_with_the_same_part_file(tmp_path: Pa
     holder = subprocess.Popen([sys.executable, "-c", program, str(part)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None
-        assert holder.stdin is not None
         holder.stdout.readline()
+        yield holder
+
+
+def test_a_writer_waits_for_another_process_with_the_same_part_file(tmp_path: Path, source: Path) -> None:
+    directory = tmp_path / "results"
+    part = directory / f".{NAME}.part"
+    with somebody_writing(part) as holder:
+        assert holder.stdin is not None
         thread = threading.Thread(target=LocalStorage(directory).publish, args=(source, NAME, SHA256))
         thread.start()
         thread.join(0.3)
@@ -94,6 +103,18 @@ def test_a_writer_waits_for_another_process_with_the_same_part_file(tmp_path: Pa
         thread.join(10)
     assert names_in(directory) == [NAME]
     assert (directory / NAME).read_bytes() == CONTENT
+
+
+def test_a_writer_that_waits_can_be_stopped(tmp_path: Path, source: Path) -> None:
+    """The other one may be stopped itself, and would be waited for until the service manager kills."""
+    directory = tmp_path / "results"
+    storage = LocalStorage(directory)
+    with somebody_writing(directory / f".{NAME}.part"), ThreadPoolExecutor(1) as pool:
+        publishing = pool.submit(storage.publish, source, NAME, SHA256)
+        assert not wait([publishing], 0.3).done
+        storage.close()
+        with pytest.raises(CancelledError):
+            publishing.result(5)
 
 
 def test_local_leftovers_of_killed_runs_are_removed(tmp_path: Path, source: Path) -> None:
