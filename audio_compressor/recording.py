@@ -5,10 +5,11 @@ it, so a name that cannot be all of these is refused here, with a reason.
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import PurePosixPath
+
+from audio_compressor.texts import has_unseen
 
 # A file name may be 255 bytes on every file system in use. The longest one made from a directory name is the part file
 # of the marker of a stranded duplicate: 48 bytes more than the name itself.
@@ -74,7 +75,7 @@ def why_unusable(directory: str) -> str | None:
         return "the name holds a comma or '...', which Dagster keeps for lists and ranges"
     if "\ufffd" in directory:
         return "the name is not UTF-8"
-    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in directory):
+    if has_unseen(directory):
         return "the name holds control or invisible characters"
     if len(directory.encode()) > MAX_DIRECTORY_NAME_BYTES:
         return f"the name is longer than {MAX_DIRECTORY_NAME_BYTES} bytes"

@@ -10,6 +10,8 @@ import unicodedata
 # Control characters (a terminal obeys them), direction overrides and other invisible ones, lone surrogates, and the
 # separators of lines and paragraphs.
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+# Letters that show nothing: the fillers of Hangul, and the empty pattern of Braille.
+_BLANK = {"\u115f", "\u1160", "\u3164", "\uffa0", "\u2800"}
 _REPLACEMENT = "\ufffd"
 # The last two join and part letters of Persian and Indic scripts, and the parts of emoji.
 _KEPT = {"\n", "\t", "\u200c", "\u200d"}
@@ -27,19 +29,27 @@ _BARE_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", re.IGNORECASE)
 _WORD_JOINER = "\u2060"
 
 
+def has_unseen(text: str) -> bool:
+    """Whether anything in it is not seen but may be obeyed, new lines and tabs included."""
+    return any(_is_unseen(character) for character in text)
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN or character in _BLANK
+
+
 def visible(text: str) -> str:
     """The text with U+FFFD in place of everything that is not seen but obeyed; new lines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        _REPLACEMENT if unicodedata.category(character) in _UNSEEN and character not in _KEPT else character
-        for character in text
+        _REPLACEMENT if _is_unseen(character) and character not in _KEPT else character for character in text
     )
 
 
 def escape_cell(text: str) -> str:
     """The text on one line, shown as it is in a cell of a Markdown table; nothing of it is rendered."""
-    seen = "".join(" " if unicodedata.category(character) in _UNSEEN else character for character in text)
+    seen = "".join(" " if _is_unseen(character) else character for character in text)
     line = _BARE_ADDRESS.sub(_WORD_JOINER, " ".join(seen.split()))
     return "".join(_ENTITIES.get(character, character) for character in _MARKUP.sub(r"\\\1", line))
 

@@ -157,6 +157,7 @@ def test_dagster_takes_every_usable_name(names: list[str]) -> None:
         ("a\x07b", "control"),
         ("a\u200bb", "invisible"),
         ("a\u2028b", "invisible"),
+        ("\u3164", "invisible"),
         ("a\udc80b", "invisible"),
         ("a\ufffdb", "UTF-8"),
         ("x" * (MAX_DIRECTORY_NAME_BYTES + 1), "longer"),

@@ -80,4 +80,8 @@ def _nothing_to_do(plan: Plan) -> str:
     sentences = [f"{len(plan.done)} recordings were done before and are skipped"] if plan.done else []
     if plan.waiting:
         sentences.append(f"{len(plan.waiting)} have not settled yet; run this again in a minute")
+    if plan.in_flight:
+        sentences.append(f"another run works on {len(plan.in_flight)}")
+    if plan.skips:
+        sentences.append(f"{len(plan.skips)} are skipped")
     return f"Nothing to do: {'; '.join(sentences) or 'there are no recordings'}."

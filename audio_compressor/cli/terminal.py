@@ -16,12 +16,27 @@ from audio_compressor.reporting import formatting
 _PIPE_WIDTH = 160
 
 
+# 128 and the number of SIGPIPE, as shells tell it. Rich's own code is 1, which says that something failed.
+_EXIT_BROKEN_PIPE = 141
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever reads has seen enough."""
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), self.file.fileno())  # and for what is still to be flushed
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            raise SystemExit(_EXIT_BROKEN_PIPE) from None
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console on a copy of the stream: Dagster redirects the original into its compute logs during a run."""
     stream = sys.stderr if stderr else sys.stdout
     stream.flush()
     width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=os.fdopen(os.dup(stream.fileno()), "w", buffering=1), width=width, highlight=False)
+    return _Console(file=os.fdopen(os.dup(stream.fileno()), "w", buffering=1), width=width, highlight=False)
 
 
 def outcome_table(outcomes: Iterable[Outcome]) -> Table:

@@ -38,5 +38,5 @@ INPUT_EVENT_TAG = "dagster/input_event_pointer/"
 
 # Which process executes a run (see dead_runs.py).
 PROCESS_TAG = "audio_compressor/process"
-# When the source was looked at for a run (seconds since the epoch), where that is not when the run was created.
+# When the source was looked at for a run (ISO 8601), where that is not when the run was created.
 REQUESTED_TAG = "audio_compressor/requested_at"

@@ -175,7 +175,7 @@ class _Worker:
     def end(self) -> int:
         """Let the process disconnect and end, or kill it; returns its exit code."""
         self._pipe.close()
-        with self._process as process:  # closes its stdin
+        with self._process as process:
             try:
                 return process.wait(_ENDING_SECONDS)
             except subprocess.TimeoutExpired:

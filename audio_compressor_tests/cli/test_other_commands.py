@@ -1,7 +1,10 @@
 """`doctor`, `status` and `manifest`, each in a process of its own."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -48,6 +51,18 @@ def test_doctor_finds_everything_in_order(studio: Studio, tmp_path: Path) -> Non
         "ok   Dagster",
     ]
     assert "1 recordings in /audio, 1 with audio" in ended.out
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["verify", "--all"], ["run"]])
+def test_a_reader_that_has_seen_enough_is_no_failure(studio: Studio, tmp_path: Path, arguments: list[str]) -> None:
+    """As with `| head`: exit code 1 would say that something is missing or failed."""
+    studio.add("10-17-25")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as closed:
+        command = [sys.executable, "-m", "audio_compressor", *arguments]
+        ended = subprocess.run(command, cwd=tmp_path, stdout=closed, stderr=subprocess.PIPE, timeout=150, check=False)
+    assert (ended.returncode, b"Traceback" in ended.stderr, b"ignored" in ended.stderr) == (141, False, False)
 
 
 def test_doctor_says_what_is_wrong_and_goes_on(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
