@@ -65,7 +65,7 @@ class Compression:
     """A verified output and all that is known about it.
 
     ``bitrate_kbps`` is what was achieved. ``sample_rate_hz`` is what was encoded (Opus always decodes at 48 kHz).
-    ``levels`` are of all output channels together; ``gain_db`` is 0 unless a float source was turned down.
+    ``levels`` are of all output channels together; ``gain_db`` is 0 unless the mix would have gone over full scale.
     """
 
     path: Path
@@ -186,7 +186,8 @@ def _encode(encoder: Encoder, source: Source) -> _Encoded:
     mixdown = choose_mixdown(measured.channels, heard.hums, cancellations, encoder.profile.channels)
     # volumedetect works on 16 bits, so a float source that is over full scale reads 0.0 there.
     may_be_hot = source.stream.is_float and any(level.peak_dbfs >= 0.0 for level in measured.channels)
-    gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot else 0.0
+    # And what is turned by 90 degrees has other peaks.
+    gain_db = encoder.gain_to_full_scale(source, mixdown) if may_be_hot or mixdown.turned else 0.0
     if mixdown != plain or gain_db:
         logger.info("%s: encoding again, %s", source.path.name, _sentence(mixdown, gain_db))
         command = encoder.encode(source, mixdown, gain_db)
@@ -205,7 +206,7 @@ def _combined(whole_db: Mapping[Pair, float], heard: Mapping[Pair, Cancellation]
 def _sentence(mixdown: Mixdown, gain_db: float) -> str:
     if not gain_db:
         return mixdown.reason
-    return f"{mixdown.reason}; turned down by {-gain_db:.1f} dB, for the float source goes over full scale"
+    return f"{mixdown.reason}; {-gain_db:.1f} dB quieter, for it would go over full scale"
 
 
 def _source_audio(source: Source, encoded: _Encoded, duration_seconds: float) -> SourceAudio:

@@ -100,7 +100,7 @@ class Encoder:
         return command
 
     def gain_to_full_scale(self, source: Source, mixdown: Mixdown) -> float:
-        """0, or how many dB down the mix of a float source has to go so that no sample is over full scale.
+        """0, or how many dB down the mix has to go so that no sample is over full scale.
 
         Measured after resampling, which may raise peaks. Samples that are no numbers (NaN, infinity) cannot be saved.
         """
