@@ -43,7 +43,7 @@ bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.scale $(BENCH)
 
 fuzz: $(VENV)/.installed-dev
-	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 # The newest versions that setup.py allows; without UPGRADE, what is locked stays where it still fits.
 lock: $(VENV)/.installed-dev

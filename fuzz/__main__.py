@@ -1,25 +1,39 @@
-"""All targets, each in a process of its own: what one allocates is not another's."""
+"""All targets side by side, each in a process of its own: what one allocates is not another's."""
 
 import argparse
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
+
+from fuzz.command import new_seed
 
 TARGETS = ("wav", "xml_metadata", "manifest")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description="Fuzz the parsers of outside data")
-    parser.add_argument("--seconds", type=float, default=60, help="for all of them together")
-    seconds = parser.parse_args().seconds / len(TARGETS)
+    parser.add_argument("--seconds", type=float, default=60, help="for each of them, side by side; default: 60")
+    parser.add_argument("--seed", type=int, help="of each target's first round; default: a new one")
+    arguments = parser.parse_args()
+    seed = new_seed() if arguments.seed is None else arguments.seed
+    options = ["--seconds", str(arguments.seconds), "--seed", str(seed)]
     failed = []
-    for target in TARGETS:
-        command = [sys.executable, "-m", f"fuzz.{target}", "--seconds", str(seconds)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            failed.append(target)
-            print(done.stderr[-10_000:], file=sys.stderr)
+    with ExitStack() as stack:
+        running = []
+        for target in TARGETS:
+            output = stack.enter_context(tempfile.TemporaryFile("w+"))
+            command = [sys.executable, "-m", f"fuzz.{target}", *options]
+            process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
+            running.append((target, process, output))
+        for target, process, output in running:
+            code = process.wait()
+            output.seek(0)
+            print(output.read(), end="", flush=True)
+            if code:
+                failed.append(f"{target} (exit code {code})")
     if failed:
-        print(f"Found something in: {', '.join(failed)}; the last seed above repeats it with --seed", file=sys.stderr)
+        print(f"Found something in: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

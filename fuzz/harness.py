@@ -8,7 +8,6 @@ compiler. These parsers are small, and mutated seeds reach all of their lines.
 import re
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -124,34 +123,56 @@ def limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
-def fuzz(target: Target, seconds: float, seed: int) -> int:
-    """Check inputs for that long, in rounds of which each has its own seed; returns how many were checked.
-
-    Raises:
-        Exception: an input broke a rule; hypothesis prints the smallest one that does.
+@dataclass(frozen=True)
+class Finding:
+    """``seed`` of the round that brought it to light, None for one of the target's own seeds; ``data`` is the smallest
+    input that was found for it.
     """
+
+    data: bytes
+    seed: int | None
+    error: Exception
+
+
+def fuzz(target: Target, seconds: float, seed: int) -> int | Finding:
+    """Check inputs for that long, in rounds of which each has its own seed; how many were checked, or the finding."""
     ends_at, checked = time.monotonic() + seconds, 0
+    broken: bytes | None = None
+
+    def one(data: bytes) -> None:
+        nonlocal checked, broken
+        # What was found has to be found again while it is made smaller, however late it is.
+        if broken is None and time.monotonic() >= ends_at:
+            return
+        try:
+            with limited():
+                target.check(data)
+        except Exception:
+            broken = data
+            raise
+        checked += 1
+
     for data in target.seeds:
-        with limited():
-            target.check(data)
+        try:
+            with limited():
+                target.check(data)
+        except Exception as error:
+            return Finding(data, None, error)
+    rules = settings(
+        max_examples=_EXAMPLES_PER_ROUND,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
     while time.monotonic() < ends_at:
-
-        def one(data: bytes) -> None:
-            nonlocal checked
-            if time.monotonic() < ends_at:
-                with limited():
-                    target.check(data)
-                checked += 1
-
-        rules = settings(
-            max_examples=_EXAMPLES_PER_ROUND,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        )
-        print(f"{target.name}: seed {seed}", file=sys.stderr)
-        hypothesis_seed(seed)(rules(given(inputs(target))(one)))()
+        try:
+            hypothesis_seed(seed)(rules(given(inputs(target))(one)))()
+        except Exception as error:
+            if broken is None:
+                raise
+            return Finding(broken, seed, error)
         seed += 1
     return checked
