@@ -1,5 +1,6 @@
 """A batch against a real server: what becomes of good and bad recordings, and of those in a batch with a bad one."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from audio_compressor.batch.connections import SourceConnections
 from audio_compressor.batch.model import Outcome, Product, Progress
 from audio_compressor.batch.pipeline import process_batch
 from audio_compressor.sftp.endpoint import Timeouts
+from audio_compressor_tests.fixtures.directories import names_in
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 from audio_compressor_tests.wav_files import (
@@ -359,6 +361,44 @@ def test_an_interrupted_batch_leaves_nothing_behind(studio: Studio) -> None:
 def _interrupt_when(event: threading.Event) -> None:
     event.wait(10)
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("left_bytes", [0, 300_000])
+def test_a_full_destination_harms_nothing_and_stops_nobody_else(
+    studio: Studio, small_disk: Path, monkeypatch: pytest.MonkeyPatch, left_bytes: int
+) -> None:
+    """It is full at the first byte of a result, and the other one needs no room; or in the middle of it, and the other
+    one fits.
+    """
+    monkeypatch.setenv("OUTPUT_DIR", str(small_disk))
+    monkeypatch.setenv("ENCODE_WORKERS", "1")  # in this order
+    studio.output = small_disk
+    studio.add(GOOD, tone(2.0))
+    assert process(studio, [GOOD])[GOOD].status == "success"
+    before = {path: path.read_bytes() for path in small_disk.iterdir()}
+    if left_bytes:
+        write_wav(studio.recordings / GOOD / "StereoMix.wav", tone(3.0))
+        studio.settle(studio.recordings / GOOD / "StereoMix.wav")
+    studio.add(BAD, speech(20.0), metadata=None)  # 640 kB
+    _fill(small_disk, left_bytes)
+
+    outcomes = process(studio, [BAD, GOOD])
+    assert outcomes[BAD].status == "failed"
+    assert f"No space left for {small_disk}/{BAD}_compressed.wav" in str(outcomes[BAD].reason)
+    assert outcomes[GOOD].status == "success", outcomes[GOOD].reason
+    published = outcomes[GOOD].compressed
+    assert published is not None
+    assert published.stored.was_there == (left_bytes == 0)
+    assert (small_disk / published.stored.name).stat().st_size == published.stored.size_bytes
+    assert {path: path.read_bytes() for path in before} == before
+    assert names_in(small_disk) == sorted({*(path.name for path in before), published.stored.name, "ballast"})
+
+
+def _fill(disk: Path, left_bytes: int) -> None:
+    with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    os.truncate(disk / "ballast", (disk / "ballast").stat().st_size - left_bytes)
 
 
 def test_staging_holds_a_bounded_number_of_recordings(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

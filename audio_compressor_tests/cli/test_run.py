@@ -12,6 +12,7 @@ import pytest
 
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
+from audio_compressor_tests.fixtures.stored import everything_below
 from audio_compressor_tests.fixtures.studio import Studio, partition_states
 from audio_compressor_tests.wav_files import speech
 
@@ -70,16 +71,15 @@ def test_no_connection_is_2(studio: Studio, tmp_path: Path) -> None:
 
 
 def test_a_wrong_password_is_2_and_never_shown(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the listing, before there is a run; ``defs/test_refusals.py`` has those that are refused later."""
     monkeypatch.setenv("SFTP_PASSWORD", f"not-{PASSWORD}")
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
     studio.add("10-17-25")
     ended = audio_compressor("run", cwd=tmp_path)
     assert ended.code == 2
     assert studio.server.connections == 1
-    home = Path(os.environ["DAGSTER_HOME"])
-    stored = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert PASSWORD not in ended.out + ended.err
-    assert PASSWORD.encode() not in stored
+    assert PASSWORD.encode() not in everything_below(tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -13,10 +15,21 @@ import pytest
 from moto import mock_aws
 
 from audio_compressor.defs.intake import Survey
+from audio_compressor.defs.names import COMPRESSED_AUDIO
 from audio_compressor.defs.night import Watcher, run_night
-from audio_compressor.errors import AudioCompressorError, AuthenticationError, CredentialsError, HostKeyError
+from audio_compressor.errors import (
+    AudioCompressorError,
+    AuthenticationError,
+    CredentialsError,
+    HostKeyError,
+    TimedOutError,
+)
+from audio_compressor_tests.cli.commands import Ended, audio_compressor
+from audio_compressor_tests.fixtures.answering_server import answering_server
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD, USERNAME
-from audio_compressor_tests.fixtures.studio import Studio
+from audio_compressor_tests.fixtures.silent_server import silent_server
+from audio_compressor_tests.fixtures.stored import everything_below
+from audio_compressor_tests.fixtures.studio import Studio, metadata_of
 
 SECRET = "hunter2-in-no-log"
 NAME = "sftp/audio-server"
@@ -102,22 +115,107 @@ def test_a_night_that_is_refused(
     assert studio.server.connections == connections
     assert str(caught.value).count("\n") == 0
     seen = "".join(traceback.format_exception(caught.value)) + caplog.text
-    stored = b"".join(path.read_bytes() for path in Path(instance.root_directory).rglob("*") if path.is_file())
+    stored = everything_below(Path(instance.root_directory))
     for secret in (SECRET, PASSWORD):
         assert secret not in seen
         assert secret.encode() not in stored
 
 
-def test_secrets_manager_that_cannot_be_reached_is_not_waited_for_again_and_again(
-    studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_silent_secrets_manager_is_not_waited_for_with_every_recording(
+    studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The environment has credentials too, and the night goes on with them."""
+    """The environment has credentials too, and the night goes on with them: two attempts for each of its logins."""
     monkeypatch.setenv("SFTP_SECRETS_NAME", NAME)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    studio.add("10-17-25")
-    night = run_night(studio.settings, instance, Watcher())
-    assert [outcome.status for outcome in night.outcomes] == ["success"]
+    for directory in ("10-17-25", "10-18-25", "10-19-25"):
+        studio.add(directory)
+    with silent_server() as (port, callers):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        night = run_night(studio.settings, instance, Watcher())
+    assert [outcome.status for outcome in night.outcomes] == ["success"] * 3
+    assert len(callers) == 2 * studio.server.connections
+    assert studio.server.connections == 2  # to list, and to download
+
+
+def test_a_silent_secrets_manager_is_one_clear_error(
+    studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SFTP_SECRETS_NAME", NAME)
     for name in ("SFTP_USERNAME", "SFTP_PASSWORD"):
         monkeypatch.delenv(name)
-    with pytest.raises(AudioCompressorError, match="cannot be reached"):
-        run_night(studio.settings, instance, NoWatcher())
+    monkeypatch.setenv("MAX_RETRIES", "1")
+    studio.add("10-17-25")
+    started = time.monotonic()
+    with silent_server() as (port, callers):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(TimedOutError, match="Secrets Manager did not answer in time"):
+            run_night(studio.settings, instance, NoWatcher())
+    assert len(callers) == 2
+    assert time.monotonic() - started < 60
+    assert studio.server.connections == 0
+
+
+@pytest.mark.parametrize("kind", ["password", "key"])
+def test_a_login_that_works_for_the_listing_and_not_for_the_download(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Here there are a run, its events and a report that say why; one refusal is enough for all recordings."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    secret = {"username": USERNAME, "password": SECRET}
+    if kind == "key":
+        secret = {"username": USERNAME, "private_key": key.export_private_key().decode()}
+    studio.server.accept(password=SECRET, public_key=key.export_public_key().decode())
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    studio.server.faults.on_listed = partial(studio.server.accept, password="another", public_key=other)
+    studio.add("10-17-25")
+    studio.add("10-18-25")
+    monkeypatch.setenv("SFTP_SECRETS_NAME", NAME)
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    answer = json.dumps({"Name": NAME, "SecretString": json.dumps(secret)}).encode()
+    with answering_server(200, answer) as (url, requests):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        ended = audio_compressor("run", cwd=tmp_path)
+    assert ended.code == 2
+    assert len(requests) == studio.server.connections == 2
+    stored = everything_below(tmp_path)
+    for place in (ended.out.encode(), stored):
+        assert b"refuses the user name" in place
+    assert "manifest.json" in studio.results()
+    assert b"STEP_FAILURE" in stored
+    assert_nowhere([SECRET, PASSWORD, *key_lines(key)], ended, stored)
+
+
+@pytest.mark.parametrize("refusal", ["login", "answer"])
+def test_a_destination_that_refuses(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """Why it does becomes metadata of what went to the fallback."""
+    studio.add("10-17-25")
+    monkeypatch.setenv("STORAGE_BACKEND", "sftp")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    if refusal == "login":
+        studio.server.faults.on_read = lambda _: studio.server.accept(password="another")
+    else:
+        studio.server.faults.refuse_writes = asyncssh.SFTPPermissionDenied("not today")
+    ended = audio_compressor("run", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    with dg.DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        metadata = metadata_of(instance, COMPRESSED_AUDIO, "10-17-25")
+    reason = str(metadata["fallback_reason"])
+    assert "refuses the user name" in reason if refusal == "login" else "denies permission" in reason
+    stored = everything_below(tmp_path)
+    assert reason.encode() in stored
+    assert_nowhere([PASSWORD], ended, stored)
+
+
+def key_lines(key: asyncssh.SSHKey) -> list[str]:
+    """Those with the key; the first one is the same in every key."""
+    lines = key.export_private_key().decode().splitlines()
+    return [line for line in lines if "PRIVATE KEY" not in line][1:]
+
+
+def assert_nowhere(secrets: list[str], ended: Ended, stored: bytes) -> None:
+    """``stored`` is everything that there is now, with what Dagster packs: its snapshots of jobs."""
+    assert b"ConfigTypeSnap" in stored
+    for secret in secrets:
+        assert secret not in ended.out + ended.err
+        assert secret.encode() not in stored
