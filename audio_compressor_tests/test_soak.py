@@ -23,7 +23,7 @@ from audio_compressor_tests.soak.listening import listen
 from audio_compressor_tests.soak.melody import LISTENING_RATE_HZ, Melody
 from audio_compressor_tests.soak.night import Ending
 from audio_compressor_tests.soak.processes import TOKEN, wait_for_the_end
-from audio_compressor_tests.soak.sources import KINDS
+from audio_compressor_tests.soak.sources import KINDS, Version
 from audio_compressor_tests.soak.tally import Tally
 from audio_compressor_tests.soak.world import CHECKOUT, World, new_world
 from audio_compressor_tests.wav_files import sample_bytes, write_wav
@@ -33,21 +33,34 @@ SOME_CODES = frozenset({0, 1})
 
 
 def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "audio_compressor_tests.soak", "--rounds", str(len(A_FEW)), "--seed", "2"]
-    done = subprocess.run(
-        [*command, "--only", *A_FEW, "--directory", str(tmp_path / "soak")],
+    done = short_soak(tmp_path / "soak", 2, *A_FEW)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "lost: 0; wrong: 0; left over: 0" in done.stdout
+    injected = dict(re.findall(r"^  (\S.*?) +(\d+)(?: \(\d+\))?$", done.stdout, re.MULTILINE))
+    assert injected == {**dict.fromkeys(A_FEW, "1"), "all": str(len(A_FEW))}, done.stderr
+    # The kernel's word for it, and not ours.
+    assert re.search(r"^#\d+ kill -9 command at .* exit .*-9", done.stderr, re.MULTILINE), done.stderr
+
+
+def test_a_short_soak_of_the_sftp_destination_finds_nothing(tmp_path: Path) -> None:
+    """Everything goes to the fallback, and to the server in the last night."""
+    done = short_soak(tmp_path / "soak", 1, "upload refused")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^  upload refused +1$", done.stdout, re.MULTILINE), done.stderr
+    assert "lost: 0; wrong: 0; left over: 0" in done.stdout
+
+
+def short_soak(directory: Path, seed: int, *kinds: str) -> "subprocess.CompletedProcess[str]":
+    """One round of each kind."""
+    options = ["--rounds", str(len(kinds)), "--seed", str(seed), "--directory", str(directory), "--only", *kinds]
+    return subprocess.run(
+        [sys.executable, "-m", "audio_compressor_tests.soak", *options],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         timeout=150,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "lost: 0; wrong: 0; left over: 0" in done.stdout
-    assert len(re.findall(r"^#\d", done.stderr, re.MULTILINE)) == len(A_FEW)
-    injected = re.search(r"^  all +(\d+)$", done.stdout, re.MULTILINE)
-    assert injected is not None
-    assert int(injected[1]) >= 1, done.stdout  # the others have a moment, and the night may be over before it
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,7 @@ class Morning:
             *judge.outputs(ledger),
             *judge.completeness(ledger, self.started_at_seconds),
             *judge.duplicates(),
-            *judge.leftovers(ledger),
+            *judge.leftovers(ledger, reconciled=True),
         ]
 
 
@@ -97,7 +110,7 @@ def one_night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Morning]:
 @pytest.fixture
 def morning(one_night: Morning, tmp_path: Path) -> Iterator[Morning]:
     world = one_night.world
-    spoilable = (world.output, world.staging, world.home)
+    spoilable = (world.output, world.archive, world.staging, world.home)
     for path in spoilable:
         shutil.copytree(path, tmp_path / path.name)
     yield one_night
@@ -155,6 +168,19 @@ def leave_a_download(morning: Morning) -> None:
     (morning.world.staging / "some-run" / "recording").mkdir(parents=True)
 
 
+def leave_a_part_on_the_server(morning: Morning) -> None:
+    (morning.world.archive / ".x_compressed.wav.0123abcd.part").write_bytes(b"half")
+
+
+def leave_it_stranded(morning: Morning) -> None:
+    (morning.world.output / ".x_compressed.wav.stranded").write_text("{}")
+
+
+def move_to_the_server_unnoted(morning: Morning) -> None:
+    path = morning.published(0)
+    shutil.move(path, morning.world.archive / path.name)
+
+
 def leave_a_run(morning: Morning) -> None:
     @dg.job
     def something() -> None:
@@ -178,6 +204,9 @@ def leave_a_run(morning: Morning) -> None:
         (publish_twice, "left over", "plays the same"),
         (lose_metadata, "lost", "_meta.xml"),
         (leave_a_part, "left over", ".part"),
+        (leave_a_part_on_the_server, "left over", "0123abcd.part"),
+        (leave_it_stranded, "left over", ".stranded"),
+        (move_to_the_server_unnoted, "lost", "is green, and its file"),
         (leave_a_download, "left over", "some-run"),
         (leave_a_run, "left over", "STARTED"),
     ],
@@ -203,6 +232,29 @@ def test_what_was_not_processed_is_found(tmp_path: Path, one_night: Morning) -> 
         f"lost: {new.directory}: it is unknown after a night that should have done it",
     ]
     assert list(judge.completeness(ledger, one_night.started_at_seconds)) == []  # that night could not know
+
+
+def test_a_file_makes_place_for_a_newer_version_only(one_night: Morning) -> None:
+    """And only where settings say so. Its receipt may be an older one's: the recording is outstanding then."""
+    world, path, name = one_night.world, one_night.published(0), one_night.names[0]
+    older = world.sources.change(name, "rewrite", Random(7))  # noqa: S311
+    newer = world.sources.change(name, "rewrite", Random(8))  # noqa: S311
+
+    def found(first: Version, then: Version, *, may_replace: bool) -> list[str]:
+        play(first, path)
+        judge = Judge(world)
+        assert list(judge.outputs(judge.ledger())) == []
+        play(then, path)
+        return [str(finding) for finding in judge.outputs(judge.ledger(), may_replace=may_replace)]
+
+    lost = [f"lost: output/{path.name}: it was published, and has other content now"]
+    assert found(older, newer, may_replace=True) == []
+    assert found(older, newer, may_replace=False) == lost
+    assert found(newer, older, may_replace=True) == lost
+
+
+def play(version: Version, path: Path) -> None:
+    write_wav(path, version.melody.sound(channels=1, sample_rate_hz=16_000, level_dbfs=-12), sample_rate_hz=16_000)
 
 
 GOOD = Ending("night", 0, "1 of 1", "")

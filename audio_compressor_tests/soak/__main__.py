@@ -61,7 +61,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m audio_compressor_tests.soak", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", type=float, default=10.0, help="no new round after so long; default: 10")
-    parser.add_argument("--rounds", type=int, help="so many rounds instead, however long they take")
+    parser.add_argument("--rounds", type=int, help="so many faults instead, however long they take")
     parser.add_argument("--seed", type=int, help="repeats the choices of an earlier soak; default: the time")
     parser.add_argument("--only", nargs="+", choices=KINDS, metavar="KIND", default=[], help=f"of {', '.join(KINDS)}")
     parser.add_argument("--directory", help="an empty directory to work in; default: a temporary one")

@@ -7,6 +7,9 @@ import asyncssh
 from audio_compressor_tests.soak.disks import empty, fill
 from audio_compressor_tests.soak.faults import ANY_ENDING, Fault, Scene
 from audio_compressor_tests.soak.sources import Change
+from audio_compressor_tests.soak.world import Destination
+
+_LOCAL: frozenset[Destination] = frozenset({"local"})
 
 
 class _Occasion(Fault):
@@ -105,10 +108,12 @@ class FullDisk(Fault):
 
 class DestinationFull(FullDisk):
     kind, disk, from_the_start = "destination full", "output", True
+    destinations = _LOCAL
 
 
 class DestinationFills(FullDisk):
     kind, disk, from_the_start = "destination fills up", "output", False
+    destinations = _LOCAL
 
 
 class StagingFull(FullDisk):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
-from audio_compressor_tests.soak import file_faults, network_faults, process_faults
+from audio_compressor_tests.soak import file_faults, network_faults, process_faults, upload_faults
 from audio_compressor_tests.soak.faults import Fault, Nothing
 
 KINDS: Mapping[str, type[Fault]] = {
@@ -12,6 +12,7 @@ KINDS: Mapping[str, type[Fault]] = {
         Nothing,
         network_faults.Drop,
         network_faults.Stall,
+        network_faults.SilentTooLong,
         network_faults.Away,
         network_faults.GoesAway,
         file_faults.Refuse,
@@ -32,6 +33,10 @@ KINDS: Mapping[str, type[Fault]] = {
         process_faults.FfmpegShort,
         process_faults.FfmpegCuts,
         process_faults.FfmpegHangs,
+        upload_faults.UploadRefused,
+        upload_faults.UploadDropped,
+        upload_faults.ArchiveFull,
+        upload_faults.ArchiveFills,
     )
 }
 _TIMES = {"kill -9 command": 6, "SIGTERM": 2, "SIGINT": 2, "connection dropped": 2}

@@ -41,8 +41,9 @@ class Ledger:
 class LedgerReader:
     """Remembers the receipts that it has read, by the position of their events."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, server_root: Path) -> None:
         self._home = home
+        self._server_root = server_root
         self._known: dict[str, tuple[int, Receipt]] = {}
 
     def read(self) -> Ledger:
@@ -52,7 +53,7 @@ class LedgerReader:
             )
             for key, position in latest.items():
                 if self._known.get(key, (0, None))[0] != position:
-                    self._known[key] = position, _receipt(metadata_of(instance, COMPRESSED_AUDIO, key))
+                    self._known[key] = position, self._receipt(metadata_of(instance, COMPRESSED_AUDIO, key))
             runs = instance.get_runs(dg.RunsFilter(statuses=_GOING_ON))
             return Ledger(
                 states=partition_states(instance),
@@ -60,12 +61,14 @@ class LedgerReader:
                 unfinished_runs=tuple(f"{run.run_id}, {run.status.value}" for run in runs),
             )
 
-
-def _receipt(metadata: Mapping[str, object]) -> Receipt:
-    """What is not there is empty, and fits no file and no source."""
-    path = Path(unquote(urlsplit(str(metadata.get("uri", ""))).path))
-    claims = (str(metadata.get(name, "")) for name in ("sha256", "source_sha256", "source_fingerprint"))
-    return Receipt(path, *claims)
+    def _receipt(self, metadata: Mapping[str, object]) -> Receipt:
+        """What is not there is empty, and fits no file and no source."""
+        uri = urlsplit(str(metadata.get("uri", "")))
+        path = Path(unquote(uri.path))
+        if uri.scheme == "sftp":
+            path = self._server_root / path.relative_to("/")
+        claims = (str(metadata.get(name, "")) for name in ("sha256", "source_sha256", "source_fingerprint"))
+        return Receipt(path, *claims)
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """Faults of the network and of the server as a whole."""
 
+import time
+
+from audio_compressor.sftp.endpoint import Timeouts
 from audio_compressor_tests.soak.faults import ANY_ENDING, Fault, Scene
 
 
@@ -46,6 +49,30 @@ class Stall(Fault):
             if self._drops:
                 scene.world.server.drop_connections()
             scene.world.server.faults.stall_reads.clear()
+
+    def undo(self, scene: Scene) -> None:
+        scene.world.server.faults.stall_reads.clear()
+
+
+class SilentTooLong(Fault):
+    """The server says nothing for longer than the product waits for an answer, and keeps the connection."""
+
+    kind = "server silent too long"
+    expected_codes = ANY_ENDING
+
+    def strike(self, scene: Scene) -> bool:
+        scene.world.server.faults.reading.clear()
+        scene.world.server.faults.stall_reads.set()
+        self._until: float | None = None
+        return True
+
+    def tend(self, scene: Scene) -> None:
+        faults = scene.world.server.faults
+        if self._until is None and faults.reading.is_set():
+            self._until = time.monotonic() + Timeouts().channel_seconds + 5
+        if self._until is not None and time.monotonic() > self._until:
+            self.happened = True
+            faults.stall_reads.clear()
 
     def undo(self, scene: Scene) -> None:
         scene.world.server.faults.stall_reads.clear()

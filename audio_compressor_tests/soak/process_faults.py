@@ -30,7 +30,7 @@ def _publishes(scene: Scene) -> bool:
     """Looks for a part file in the destination for a while: there is one for milliseconds only."""
     until = time.monotonic() + 0.1
     while time.monotonic() < until:
-        if any(entry.name.endswith(".part") for entry in os.scandir(scene.world.output)):
+        if any(entry.name.endswith(".part") for entry in os.scandir(scene.world.destination_path)):
             time.sleep(scene.random.choice([0.0, 0.001, 0.005]))
             return True
     return False
@@ -42,7 +42,8 @@ class Signalled(Fault):
     number: signal.Signals
 
     def prepare(self, scene: Scene) -> None:
-        self._obstacle = scene.random.choice(["", "", "", "it publishes", "FFmpeg hangs", "server stalls"])
+        obstacles = ["", "", "", "it publishes", "FFmpeg hangs", "server stalls"]
+        self._obstacle = "" if scene.surely else scene.random.choice(obstacles)
         self._steps = scene.random.randint(1, 30)
         if self._obstacle == "FFmpeg hangs":
             _use_lying_ffmpeg(scene, "hangs", 100)

@@ -15,7 +15,7 @@ def stage(world: World, nights: Sequence[Night], connections_before: int) -> str
         return "over"
     if any(night.has_summed_up for night in nights):
         return "ending"
-    if any(world.output.glob(".*.part")):
+    if any(world.destination_path.glob(".*.part")):
         return "publishing"
     if any(processes(night.name, imageio_ffmpeg.get_ffmpeg_exe()) for night in nights):
         return "compressing"
