@@ -53,14 +53,14 @@ def test_a_short_soak_of_the_sftp_destination_finds_nothing(tmp_path: Path) -> N
 def short_soak(directory: Path, seed: int, *kinds: str) -> "subprocess.CompletedProcess[str]":
     """One round of each kind."""
     options = ["--rounds", str(len(kinds)), "--seed", str(seed), "--directory", str(directory), "--only", *kinds]
-    return subprocess.run(
-        [sys.executable, "-m", "audio_compressor_tests.soak", *options],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    command = [sys.executable, "-m", "audio_compressor_tests.soak", *options]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            out, err = process.communicate(timeout=150)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # so that it ends what it has started and mounted
+            out, err = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ CHAPTER = 10
 _TICK_SECONDS = 0.05
 # From a few recordings one could not tell how long a night takes for each of them.
 _FIRST = 6
-# No night here takes a tenth of it.
+# A night takes seconds here, and little more than a minute where a server is silent for too long.
 _HANG_SECONDS = 150.0
 # Rounds that found something keep a copy of the world, as many as this.
 _KEPT = 3
@@ -105,7 +105,7 @@ class Soak:
         random = Random(f"{self._seed} round {self._round}")  # noqa: S311
         victims = self._change_recordings(random)
         scene = Scene(self._world, random, victims, surely=surely)
-        may_replace = random.random() < 0.3
+        may_replace = random.random() < 0.4
         scene.settings["ON_EXISTING"] = "replace" if may_replace else "timestamp"
         played = self._play(f"round-{self._round}", fault, scene, commands=random.choice([1, 1, 1, 2]))
         (self.tally.faults if fault.happened else self.tally.missed)[fault.kind] += 1

@@ -53,7 +53,7 @@ class Tally:
         lines.append(f"nights: {self.nights}; of them with results on the SFTP server: {self.nights_to_sftp}")
         processed = f"{self.recordings_processed}, in {self.versions_processed} versions"
         lines.append(f"recordings put: {self.recordings_put}; recordings processed: {processed}")
-        lines.append(f"files published: {self.published}, of which {self.replaced} were replaced by newer ones later")
+        lines.append(f"files published: {self.published}; replaced by newer ones later: {self.replaced}")
         lines.append("; ".join(f"{verdict}: {self.count(verdict)}" for verdict in get_args(Verdict)))
         lines += [f"  {finding}" for finding in self.findings]
         lines.append(f"seed: {self.seed}")
