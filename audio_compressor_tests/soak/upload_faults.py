@@ -57,7 +57,8 @@ class UploadDropped(Fault):
 
     def _arm(self, scene: Scene) -> None:
         self._left -= 1
-        scene.world.server.faults.drop_after_written_bytes = scene.random.randrange(300_000)
+        most_bytes = 10_000 if scene.surely else 300_000
+        scene.world.server.faults.drop_after_written_bytes = scene.random.randrange(most_bytes)
 
 
 class ArchiveFull(FullDisk):
