@@ -73,11 +73,15 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Finding:
-    """``reason`` is a sentence; ``unknown`` is no verdict: the file could not be looked at."""
+    """``reason`` is a sentence; ``unknown`` is no verdict: the file could not be looked at. ``sha256`` and
+    ``duration_seconds`` are what was found of an intact file whose receipt tells neither.
+    """
 
     receipt: Receipt
     condition: Condition
     reason: str
+    sha256: str | None = None
+    duration_seconds: float | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -216,7 +220,8 @@ class Inspector:
                 receipt, "damaged", f"{receipt.uri} plays for {seconds:.3f} s instead of {receipt.duration_seconds:.3f}"
             )
         if receipt.sha256 is None:
-            return Finding(receipt, "intact", f"plays for {seconds:.1f} s; adopted without a SHA-256 to compare with")
+            reason = f"plays for {seconds:.1f} s; adopted without a SHA-256 to compare with"
+            return Finding(receipt, "intact", reason, sha256, round(seconds, 3))
         return Finding(receipt, "intact", f"plays for {seconds:.1f} s")
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, EXIT_SOME_FAILED, load_environment, open_instance
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.history import known_keys
-from audio_compressor.defs.receipts import open_inspector, read_receipts
+from audio_compressor.defs.receipts import complete_receipt, open_inspector, read_receipts
 from audio_compressor.defs.resources import build_resources
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.receipts import Condition, Finding, Receipt
@@ -100,6 +100,7 @@ def _inspect(
         task = bar.add_task("", total=len(receipts))
         for finding in inspected:
             findings.append(finding)
+            complete_receipt(instance, finding)
             bar.advance(task)
 
 

@@ -125,6 +125,19 @@ def adoption_materialized(
     )
 
 
+def adoption_completed(
+    adopted: dg.AssetMaterialization, sha256: str, duration_seconds: float
+) -> dg.AssetMaterialization:
+    """The same output, now that it was read to its end."""
+    return dg.AssetMaterialization(
+        COMPRESSED_AUDIO,
+        partition=adopted.partition,
+        description=adopted.description,
+        metadata={**adopted.metadata, "sha256": sha256, "duration_seconds": duration_seconds},
+        tags=adopted.tags,
+    )
+
+
 def import_materialized(result: Result, log_position: int) -> dg.AssetMaterialization | dg.AssetObservation:
     """An entry of an old manifest."""
     known = {

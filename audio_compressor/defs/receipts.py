@@ -8,10 +8,17 @@ from typing import Any, get_args
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord
 
-from audio_compressor.defs.history import in_flight, is_anything_in_flight, known_keys, pages_of
+from audio_compressor.defs.events import adoption_completed
+from audio_compressor.defs.history import (
+    in_flight,
+    is_anything_in_flight,
+    known_keys,
+    latest_materializations,
+    pages_of,
+)
 from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_METADATA
 from audio_compressor.defs.resources import Resources
-from audio_compressor.receipts import Inspector, Receipt
+from audio_compressor.receipts import Finding, Inspector, Receipt
 from audio_compressor.staging import open_staging
 from audio_compressor.storage.base import Location
 
@@ -60,6 +67,14 @@ def _receipt(record: EventLogRecord) -> Receipt | None:
         duration_seconds=metadata.get("duration_seconds"),
         size_mb=metadata.get("compressed_size_mb", 0.0) if is_audio else metadata.get("size_bytes", 0) / 1e6,
     )
+
+
+def complete_receipt(instance: DagsterInstance, finding: Finding) -> None:
+    """Record what was found of a file that had been adopted unseen: from now on its decay is noticed."""
+    if finding.sha256 is None or finding.duration_seconds is None:
+        return
+    [adopted] = latest_materializations(instance, [COMPRESSED_AUDIO], finding.receipt.directory)
+    instance.report_runless_asset_event(adoption_completed(adopted, finding.sha256, finding.duration_seconds))
 
 
 @contextmanager

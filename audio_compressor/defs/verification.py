@@ -13,7 +13,7 @@ from audio_compressor.defs.assets.recordings import OWNERS
 from audio_compressor.defs.dead_runs import mark_process
 from audio_compressor.defs.history import known_keys
 from audio_compressor.defs.names import SFTP_POOL, STORED_FILES, VERIFICATION_JOB
-from audio_compressor.defs.receipts import PUBLISHED, open_inspector, read_receipts
+from audio_compressor.defs.receipts import PUBLISHED, complete_receipt, open_inspector, read_receipts
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.receipts import Finding, next_in_rotation
@@ -74,6 +74,7 @@ def build_stored_files_check(stored: StorageSettings) -> dg.AssetChecksDefinitio
             ):
                 for finding in inspected:
                     findings.append(finding)
+                    complete_receipt(instance, finding)
                     if finding.condition != "intact":
                         context.log.error("%s: %s: %s", finding.receipt.directory, finding.condition, finding.reason)
         except AudioCompressorError as error:

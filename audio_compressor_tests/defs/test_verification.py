@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from audio_compressor.defs.names import COMPRESSED_AUDIO, VERIFICATION_JOB
+from audio_compressor.defs.names import COMPRESSED_AUDIO, RECORDING_DIRECTORY, VERIFICATION_JOB
 from audio_compressor.defs.receipts import read_receipts
 from audio_compressor.defs.verification import STORED_FILES_CHECK
+from audio_compressor.local_files import sha256_of
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.defs.test_night import nightly
 from audio_compressor_tests.fixtures.studio import Studio
@@ -203,6 +205,25 @@ def test_a_receipt_has_what_was_published(published: Studio, instance: dg.Dagste
     assert audio.sha256 is not None
     assert metadata.name == "10-18-25_meta.xml"
     assert metadata.sha256 is not None
+
+
+def test_what_was_adopted_gets_its_receipt_when_it_is_first_looked_at(
+    published: Studio, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """After the history was lost, too, decay is noticed."""
+    for key in KEYS:
+        instance.delete_dynamic_partition("recordings", key)
+    instance.wipe_assets([COMPRESSED_AUDIO, RECORDING_DIRECTORY])
+    assert nightly(published, instance) == []
+    before = read_receipts(instance, ["10-18-25"])[0]
+    assert (before.sha256, before.duration_seconds) == (None, None)
+    assert audio_compressor("verify", "10-18-25", cwd=tmp_path).code == 0
+    after = read_receipts(instance, ["10-18-25"])[0]
+    stored = published.output / "10-18-25_compressed.wav"
+    assert after == replace(before, sha256=sha256_of(stored), duration_seconds=1.0)
+    assert nightly(published, instance) == []
+    stored.write_bytes(stored.read_bytes()[:-1000] + bytes(1000))
+    assert audio_compressor("verify", "10-18-25", cwd=tmp_path).code == 1
 
 
 def test_the_newest_receipt_counts(published: Studio, instance: dg.DagsterInstance) -> None:
