@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Judged,
+)
 
 from audio_compressor.batch.model import CompressedAudio, Download, Outcome, RecordingMetadata
 from audio_compressor.defs import data_versions
@@ -46,11 +49,16 @@ class Upstream:
 
 
 def outcome_events(
-    outcome: Outcome, selected: Collection[dg.AssetKey], started_at: int, log_position: Callable[[], int]
+    outcome: Outcome,
+    selected: Collection[dg.AssetKey],
+    started_at: int,
+    log_position: Callable[[], int],
+    judged: Callable[[str], Judged | None],
 ) -> Iterator[Event]:
     """Everything that one recording's outcome has to say about the selected assets, to be logged as it is yielded.
 
-    ``started_at`` is the position of the event log when the batch began, ``log_position`` tells the current one.
+    ``started_at`` is the position of the event log when the batch began, ``log_position`` tells the current one, and
+    ``judged`` which materialization of a recording its checks are about.
     """
     directory, download = outcome.directory, outcome.download
     source = Upstream(RECORDING_DIRECTORY, str(outcome.fingerprint or ""), started_at)
@@ -62,7 +70,7 @@ def outcome_events(
         if outcome.compressed and download:
             raw_audio = Upstream(RAW_AUDIO, download.sha256, log_position())
             yield _compressed_audio(directory, download, outcome.compressed, raw_audio)
-        yield from _check_evaluations(outcome)
+        yield from _check_evaluations(outcome, judged)
     if outcome.status != "success":
         # Of the recording, where its main product was asked for; else of what was.
         yield _not_done(outcome, COMPRESSED_AUDIO if COMPRESSED_AUDIO in selected else next(iter(selected)))
@@ -267,7 +275,9 @@ def _recording_metadata(directory: str, found: RecordingMetadata, source: Upstre
     )
 
 
-def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
+def _check_evaluations(outcome: Outcome, judged: Callable[[str], Judged | None]) -> Iterator[dg.AssetCheckEvaluation]:
+    # Dagster's UI counts a check for a partition only if it is about its latest materialization.
+    target = judged(outcome.directory) if outcome.checks else None
     for check in outcome.checks:
         yield dg.AssetCheckEvaluation(
             asset_key=COMPRESSED_AUDIO,
@@ -279,6 +289,7 @@ def _check_evaluations(outcome: Outcome) -> Iterator[dg.AssetCheckEvaluation]:
                 name: _bounded(figure) if isinstance(figure, str) else figure for name, figure in check.figures.items()
             },
             partition=outcome.directory,
+            target_materialization_data=target,
         )
 
 

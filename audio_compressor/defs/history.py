@@ -16,6 +16,9 @@ from dagster import (
     RunRecord,
     RunsFilter,
 )
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData as Judged,
+)
 
 from audio_compressor.defs import data_versions
 from audio_compressor.defs.names import (
@@ -198,6 +201,14 @@ def latest_materializations(
         records = instance.fetch_materializations(AssetRecordsFilter(asset, asset_partitions=[key]), limit=1).records
         if records and records[0].asset_materialization:
             yield records[0].asset_materialization
+
+
+def latest_compression(instance: DagsterInstance, key: str) -> Judged | None:
+    """Which materialization the checks of this recording are about."""
+    records = instance.fetch_materializations(AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=[key]), limit=1)
+    for record in records.records:
+        return Judged(storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp)
+    return None
 
 
 def requested_tag(at_seconds: float) -> dict[str, str]:

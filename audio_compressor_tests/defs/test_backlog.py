@@ -168,7 +168,7 @@ def test_events_reported_together_are_as_if_each_were_reported_alone(instance: d
 
 def test_a_long_reason_does_not_fill_the_event_log() -> None:
     outcome = Outcome("10-17-25", "failed", "x" * 1_000_000)
-    [event] = outcome_events(outcome, [COMPRESSED_AUDIO], 0, lambda: 0)
+    [event] = outcome_events(outcome, [COMPRESSED_AUDIO], 0, lambda: 0, lambda _key: None)
     assert isinstance(event, dg.AssetObservation)
     assert len(str(event.metadata["reason"].value)) == 2000
     assert len(event.description or "") < 2100

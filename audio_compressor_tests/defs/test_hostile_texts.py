@@ -62,7 +62,7 @@ def events_with(
     outcome = Outcome(
         "10-17-25", "failed", text, FINGERPRINT, metadata=RecordingMetadata(file, None, text), checks=(check,)
     )
-    yield from outcome_events(outcome, {COMPRESSED_AUDIO, RECORDING_METADATA}, 0, lambda: 0)
+    yield from outcome_events(outcome, {COMPRESSED_AUDIO, RECORDING_METADATA}, 0, lambda: 0, lambda _key: None)
     yield skip_observed(Skip("10-17-25", "unreadable", text, FINGERPRINT, is_news=True))
     yield import_materialized(Result("10-17-25", "failed", AT, reason=text), 0)
 

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType
 from dagster._core.events import StepMaterializationData
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from audio_compressor.batch.model import Progress
 from audio_compressor.definitions import build_definitions
@@ -146,6 +147,22 @@ def test_every_recording_has_its_checks(studio: Studio, instance: dg.DagsterInst
         evaluation = records[0].event.asset_check_evaluation if records[0].event else None
         assert evaluation is not None
         assert (evaluation.passed, evaluation.partition) == (succeeds, "10-17-25"), name
+
+
+def test_a_recording_that_fails_leaves_the_checks_of_others_as_they_are(
+    studio: Studio, instance: dg.DagsterInstance
+) -> None:
+    """As the UI shows them: none is planned and never evaluated, and each is about the latest materialization."""
+    studio.add("10-17-25")
+    studio.add_file("10-18-25", b"no sound at all")
+    studio.add("10-19-25")
+    assert False in execute(studio, instance, nightly(studio, instance))
+    check = dg.AssetCheckKey(COMPRESSED_AUDIO, "audible")
+    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=10)
+    assert {record.status for record in records} == {AssetCheckExecutionRecordStatus.SUCCEEDED}
+    infos = instance.event_log_storage.get_asset_check_partition_info([check])
+    assert sorted(str(info.partition_key) for info in infos if info.is_current) == ["10-17-25", "10-19-25"]
+    assert all(info.latest_target_materialization_storage_id for info in infos if info.partition_key != "10-18-25")
 
 
 def test_a_night_is_grouped_by_batch_size_and_contiguity(

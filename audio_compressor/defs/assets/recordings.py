@@ -24,6 +24,7 @@ from audio_compressor.defs.history import (
     done_since_requested,
     event_log_position,
     known_keys,
+    latest_compression,
     latest_materializations,
     observed_fingerprints,
 )
@@ -111,6 +112,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         instance, selected, keys = context.instance, context.selected_asset_keys, list(context.partition_keys)
         mark_process(instance, context.run)
         log_position = partial(event_log_position, instance)
+        judged = partial(latest_compression, instance)
         started_at = log_position()
         observed = observed_fingerprints(instance, keys)
         outcomes = []
@@ -139,7 +141,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
             )
             with closing(batch):
                 for outcome in batch:
-                    for event in outcome_events(outcome, selected, started_at, log_position):
+                    for event in outcome_events(outcome, selected, started_at, log_position, judged):
                         context.log_event(event)
                     outcomes.append(outcome)
                     level, line = explain(outcome)
