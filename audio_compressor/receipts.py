@@ -196,7 +196,10 @@ class Inspector:
             size_bytes, sha256 = path.stat().st_size, sha256_of(path)
         if receipt.sha256 is not None and sha256 != receipt.sha256:
             return Finding(
-                receipt, "changed", f"{receipt.uri} has the SHA-256 {sha256}; {receipt.sha256} was published"
+                receipt,
+                "changed",
+                f"{receipt.uri} has {size_bytes / 1e6:.3f} MB with the SHA-256 {sha256}; "
+                f"{receipt.size_mb:.3f} MB with {receipt.sha256} were published",
             )
         if receipt.sha256 is None and abs(size_bytes - receipt.size_mb * 1e6) > _SIZE_TOLERANCE_BYTES:
             return Finding(

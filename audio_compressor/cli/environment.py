@@ -228,7 +228,7 @@ def exit_on_errors() -> Iterator[None]:
         print(f"audio-compressor: {error}", file=sys.stderr)
         raise SystemExit(EXIT_ALL_FAILED) from None
     except KeyboardInterrupt:
-        print("audio-compressor: interrupted; what was finished stays, the rest is outstanding", file=sys.stderr)
+        print("audio-compressor: interrupted; what was finished stays", file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
 
 

@@ -45,11 +45,16 @@ def verify_stored(directories: Sequence[str] | None) -> int:
     settings = load_environment()
     out = console()
     with open_instance() as instance:
-        if directories is not None and (strangers := sorted(set(directories) - set(known_keys(instance)))):
-            print(f"audio-compressor: there are no recordings called {visible(', '.join(strangers))}", file=sys.stderr)
-            return EXIT_ALL_FAILED
-        receipts = read_receipts(instance, directories)
-        known = known_keys(instance) if directories is None else directories
+        known = known_keys(instance)
+        strangers = sorted(set(directories or ()) - set(known))
+        if strangers:
+            print(
+                f"audio-compressor: nothing is recorded of {visible(', '.join(strangers))}; "
+                "audio-compressor status tells what is outstanding",
+                file=sys.stderr,
+            )
+        wanted = known if directories is None else [name for name in directories if name not in strangers]
+        receipts = read_receipts(instance, None if directories is None else wanted)
         findings: list[Finding] = []
         try:
             _inspect(settings, instance, receipts, findings)
@@ -60,7 +65,7 @@ def verify_stored(directories: Sequence[str] | None) -> int:
             return EXIT_SOME_FAILED
         finally:
             _tell(findings, receipts, out)
-    without = sorted(set(known) - {receipt.directory for receipt in receipts if receipt.is_audio})
+    without = sorted(set(wanted) - {receipt.directory for receipt in receipts if receipt.is_audio})
     if directories is not None:
         for name in without:
             out.print(f"{escape(visible(name))}: [yellow]never published[/]: there is nothing to compare with")
@@ -68,7 +73,7 @@ def verify_stored(directories: Sequence[str] | None) -> int:
         out.print("Nothing to verify: nothing has been published yet.")
     elif without:
         out.print(f"{len(without):,} more recordings have no published file on record.")
-    return exit_code(findings, has_unpublished=bool(directories and without))
+    return exit_code(findings, has_unpublished=bool(strangers or (directories and without)))
 
 
 def exit_code(findings: Iterable[Finding], *, has_unpublished: bool) -> int:
@@ -107,17 +112,22 @@ def _inspect(
 def _tell(findings: Sequence[Finding], receipts: Sequence[Receipt], out: Console) -> None:
     """What is not intact, in the order of the receipts, and the table."""
     order = {receipt.directory: index for index, receipt in enumerate(receipts)}
+    same: defaultdict[tuple[Condition, str], list[Finding]] = defaultdict(list)
     for finding in sorted(findings, key=lambda finding: (order[finding.receipt.directory], finding.receipt.name)):
         if finding.condition != "intact":
-            out.print(_line(finding), soft_wrap=True)
+            same[finding.condition, finding.reason].append(finding)
+    for alike in same.values():
+        out.print(_line(alike), soft_wrap=True)
     if findings:
         out.print(_summary_table(findings))
 
 
-def _line(finding: Finding) -> str:
-    colour = _COLOURS[finding.condition]
-    directory, reason = (escape(visible(text)) for text in (finding.receipt.directory, finding.reason))
-    return f"{directory}: [{colour}]{finding.condition}[/]: {reason}"
+def _line(alike: Sequence[Finding]) -> str:
+    """Of those with the same reason, such as a disk that is not mounted, one line tells."""
+    first = alike[0]
+    name, reason = (escape(visible(text)) for text in (first.receipt.directory, first.reason))
+    more = f" and {len(alike) - 1:,} more files" if len(alike) > 1 else ""
+    return f"{name}{more}: [{_COLOURS[first.condition]}]{first.condition}[/]: {reason}"
 
 
 def _summary_table(findings: Iterable[Finding]) -> Table:

@@ -80,14 +80,18 @@ def build_stored_files_check(stored: StorageSettings) -> dg.AssetChecksDefinitio
         except AudioCompressorError as error:
             if not any(finding.is_bad for finding in findings):
                 raise  # a failed run, and the next one looks at the same files
-            return _result(findings, again, position, str(error))
-        return _result(findings, [], rotated[-1] if rotated else None)
+            return _result(findings, len(keys), again, position, str(error))
+        return _result(findings, len(keys), [], rotated[-1] if rotated else None)
 
     return stored_files_intact
 
 
 def _result(
-    findings: Sequence[Finding], unseen: Sequence[str], position: str | None, given_up: str | None = None
+    findings: Sequence[Finding],
+    recordings: int,
+    unseen: Sequence[str],
+    position: str | None,
+    given_up: str | None = None,
 ) -> dg.AssetCheckResult:
     """``unseen`` are recordings that were not intact before and may not have been looked at now; ``given_up`` says why
     not all were.
@@ -100,6 +104,8 @@ def _result(
         summary = f"{len(others)} of {len(findings)} files could not be looked at"
     else:
         summary = f"{len(findings)} files are intact"
+    looked_at = len({finding.receipt.directory for finding in findings})
+    summary += f"; {looked_at} of {recordings} recordings were looked at"
     if given_up:
         summary += f"; then it was given up: {escape_line(given_up)}"
     again = dict.fromkeys([*(finding.receipt.directory for finding in others), *unseen])

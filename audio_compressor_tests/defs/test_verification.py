@@ -274,7 +274,13 @@ def test_the_command_wants_to_know_which(published: Studio, tmp_path: Path) -> N
         assert "--all, or the names" in ended.err
     stranger = audio_compressor("verify", "10-17-25", "99-99-99", cwd=tmp_path)
     assert stranger.code == 2
-    assert "no recordings called 99-99-99" in stranger.err
+    assert "nothing is recorded of 99-99-99" in stranger.err
+    assert "intact" in stranger.out  # the other one
+    published.output.rename(published.output.with_name("not mounted"))
+    away = audio_compressor("verify", "--all", cwd=tmp_path)
+    assert away.code == 2
+    [line] = [line for line in away.out.splitlines() if "is a disk not mounted?" in line]
+    assert line.startswith("10-17-25 and 7 more files: unknown: ")
 
 
 def test_what_was_never_published_has_no_receipt(studio: Studio, instance: dg.DagsterInstance, tmp_path: Path) -> None:
