@@ -11,7 +11,7 @@ logging.getLogger("botocore.parsers").setLevel(logging.INFO)
 
 # Outside of AWS nothing answers; a run must not wait a minute to find that out.
 _CONNECT_SECONDS = 3
-_READ_SECONDS = 10
+_READ_SECONDS = 5
 
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation"}
 _THROTTLED = {
