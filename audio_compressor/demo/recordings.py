@@ -1,12 +1,14 @@
 """Sample recordings for the demo and the development server: two people talking in a quiet room, in stereo.
 
 The voices are short clips shipped in ``clips/``; FFmpeg places them left and right, repeats them and adds room noise.
+``python -m audio_compressor.demo.recordings DIRECTORY`` makes them there.
 """
 
 import logging
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -16,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
+from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.errors import EncodingError, FfmpegMissingError
 from audio_compressor.recording import part_name
 
@@ -214,3 +217,7 @@ def _metadata(recording: DemoRecording) -> str:
         f'  <Audio sampleRate="{recording.sample_rate_hz}" bits="{recording.bits_per_sample}" channels="2"/>\n'
         "</Recording>\n"
     )
+
+
+if __name__ == "__main__":
+    create_recordings(Path(sys.argv[1]), find_ffmpeg().binary)

@@ -1,4 +1,4 @@
-"""An SFTP server on the loopback interface, for the demo and the tests.
+"""An SFTP server, on the loopback interface unless told otherwise, for the demo and the tests.
 
 It runs in a thread, or as a process of its own (``python -m audio_compressor.demo.server``), so that client and server
 do not share an interpreter lock.
@@ -6,6 +6,7 @@ do not share an interpreter lock.
 
 import argparse
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -16,6 +17,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncssh
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -32,11 +35,13 @@ class EmbeddedSftpServer:
         username: str,
         password: str,
         *,
+        host: str = HOST,
         port: int = 0,
-        host_key_path: Path | None = None,
+        host_key: asyncssh.SSHKey | None = None,
         authorized_public_key: str | None = None,
     ) -> None:
         self.root = root
+        self.host = host
         self.port = port
         self.connections = 0
         self.open_connections = 0
@@ -45,7 +50,7 @@ class EmbeddedSftpServer:
         self._authorized_keys = (
             asyncssh.import_authorized_keys(authorized_public_key) if authorized_public_key else None
         )
-        self._host_keys = [_host_key(host_key_path)]
+        self._host_keys = [host_key or asyncssh.generate_private_key("ssh-ed25519")]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: asyncssh.SSHAcceptor | None = None
@@ -101,7 +106,7 @@ class EmbeddedSftpServer:
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
-            HOST,
+            self.host,
             self.port,
             server_factory=lambda: _Login(self),
             server_host_keys=self._host_keys,
@@ -178,17 +183,22 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _host_key(path: Path | None) -> asyncssh.SSHKey:
-    """With a file, the key stays the same from one start to the next; else clients would call the server changed."""
-    if path is not None and path.exists():
+def kept_host_key(path: Path) -> asyncssh.SSHKey:
+    """The same from one start to the next, or clients would call the server changed; made at the first."""
+    if path.exists():
         return asyncssh.read_private_key(path)
     key = asyncssh.generate_private_key("ssh-ed25519")
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.export_private_key())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.export_private_key())
     return key
+
+
+def well_known_host_key() -> asyncssh.SSHKey:
+    """The same everywhere, and no secret: for samples whose known_hosts is written before the server starts."""
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"Audio Compressor's samples").digest())
+    return asyncssh.import_private_key(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
 
 
 def _wait_for_signal() -> None:
@@ -198,21 +208,34 @@ def _wait_for_signal() -> None:
     stopped.wait()
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT; the port is in ``--port-file`` as soon as connections are taken."""
-    parser = argparse.ArgumentParser(prog="python -m audio_compressor.demo.server", description=main.__doc__)
+def parse_arguments() -> argparse.Namespace:
+    """As given on the command line; ends the process when they are wrong, or the password is not set."""
+    parser = argparse.ArgumentParser(description="Serve until SIGTERM or SIGINT.")
     parser.add_argument("root", type=Path, help="directory to serve")
     parser.add_argument("--username", required=True)
     parser.add_argument("--password-env", required=True, help="environment variable that holds the password")
+    parser.add_argument("--host", default=HOST, help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--port-file", type=Path, required=True, help="the port is written here")
-    parser.add_argument("--host-key", type=Path, help="made at the first start, if it is not there")
+    host_key = parser.add_mutually_exclusive_group()
+    host_key.add_argument("--host-key", type=Path, help="made at the first start, if it is not there")
+    host_key.add_argument("--well-known-host-key", action="store_true", help="one that is no secret")
     arguments = parser.parse_args()
-    password = os.environ.get(arguments.password_env)
-    if not password:
+    if not os.environ.get(arguments.password_env):
         parser.error(f"{arguments.password_env} is not set")
+    return arguments
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve until SIGTERM or SIGINT; the port is in ``--port-file`` as soon as connections are taken."""
+    host_key = kept_host_key(arguments.host_key) if arguments.host_key else None
     server = EmbeddedSftpServer(
-        arguments.root, arguments.username, password, port=arguments.port, host_key_path=arguments.host_key
+        arguments.root,
+        arguments.username,
+        os.environ[arguments.password_env],
+        host=arguments.host,
+        port=arguments.port,
+        host_key=well_known_host_key() if arguments.well_known_host_key else host_key,
     )
     with server:
         part = arguments.port_file.with_name(f".{arguments.port_file.name}.part")
@@ -222,4 +245,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(parse_arguments())

@@ -13,7 +13,7 @@ import asyncssh
 import pytest
 from paramiko import Ed25519Key, HostKeys
 
-from audio_compressor.demo.server import EmbeddedSftpServer
+from audio_compressor.demo.server import EmbeddedSftpServer, kept_host_key
 from audio_compressor.errors import HostKeyError
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
 from audio_compressor.sftp.hostkeys import KnownHosts, fingerprint
@@ -89,11 +89,11 @@ def test_a_changed_key_is_refused(sftp_root: Path, tmp_path: Path) -> None:
 
 def test_a_restarted_server_with_a_key_file_stays_the_same(sftp_root: Path, tmp_path: Path) -> None:
     key = tmp_path / "keys" / "host_key"
-    with EmbeddedSftpServer(sftp_root, USERNAME, PASSWORD, host_key_path=key) as first:
+    with EmbeddedSftpServer(sftp_root, USERNAME, PASSWORD, host_key=kept_host_key(key)) as first:
         endpoint = endpoint_for(first.port, tmp_path / "known_hosts")
         connect(endpoint)
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    with EmbeddedSftpServer(sftp_root, USERNAME, PASSWORD, port=first.port, host_key_path=key):
+    with EmbeddedSftpServer(sftp_root, USERNAME, PASSWORD, port=first.port, host_key=kept_host_key(key)):
         connect(endpoint)
 
 

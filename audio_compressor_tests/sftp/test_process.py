@@ -214,15 +214,15 @@ def test_one_that_is_stopped_is_given_up(
 ) -> None:
     """By SIGSTOP, or because it hangs: no time limit of its own would end that."""
     faulty_server.faults.stall_reads.set()
-    process = SftpProcess(faulty_endpoint, silence_seconds=1.0)
+    process = SftpProcess(faulty_endpoint, silence_seconds=3.0)
     with closing(process), ThreadPoolExecutor(1) as thread:
         downloading = thread.submit(download, process, staging)
-        assert faulty_server.faults.reading.wait(10)
+        assert faulty_server.faults.reading.wait(30)
         [worker] = workers()
         os.kill(worker, signal.SIGSTOP)
         faulty_server.faults.stall_reads.clear()
-        with pytest.raises(TimedOutError, match=r"/audio\.wav: the process that downloads said nothing for 1 s"):
-            downloading.result(timeout=20)
+        with pytest.raises(TimedOutError, match=r"/audio\.wav: the process that downloads said nothing for 3 s"):
+            downloading.result(timeout=30)
         assert workers() == []
         assert download(process, staging) == hashlib.sha256(content).hexdigest()
 

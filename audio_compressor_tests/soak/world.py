@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from audio_compressor.demo.server import kept_host_key
 from audio_compressor.settings import GROUPS
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD, USERNAME, Faults, FaultyServer
 from audio_compressor_tests.soak.disks import disk
@@ -122,7 +123,7 @@ def new_world(directory: Path, seed: int) -> Iterator[World]:
     (directory / "dagster").mkdir()
     shutil.copyfile(CHECKOUT / "dagster.yaml", directory / "dagster" / "dagster.yaml")
     sources = Sources(root / "audio", root / "scratch", seed)
-    server = FaultyServer(root, USERNAME, PASSWORD, host_key_path=directory / "host_key")
+    server = FaultyServer(root, USERNAME, PASSWORD, host_key=kept_host_key(directory / "host_key"))
     server.faults = Faults(read_pause_seconds=READ_PAUSE_SECONDS)
     with ExitStack() as stack:
         mounted = [stack.enter_context(disk(directory / name)) for name in ("output", "staging", ARCHIVE)]
