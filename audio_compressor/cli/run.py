@@ -71,13 +71,15 @@ def summarise(night: Night, out: Console) -> None:
     if plan.done and night.outcomes:
         out.print(f"{len(plan.done)} more were done before and are skipped.")
     elif not night.outcomes:
-        out.print(_nothing_to_do(plan))
+        out.print(_nothing_to_do(plan, len(night.survey.adopted)))
     if night.report_problem:
         out.print(f"The report could not be brought up to date: {escape(night.report_problem)}", soft_wrap=True)
 
 
-def _nothing_to_do(plan: Plan) -> str:
+def _nothing_to_do(plan: Plan, adopted: int) -> str:
     sentences = [f"{len(plan.done)} recordings were done before and are skipped"] if plan.done else []
+    if adopted:
+        sentences.append(f"{adopted} were adopted")
     if plan.waiting:
         sentences.append(f"{len(plan.waiting)} have not settled yet; run this again in a minute")
     if plan.in_flight:

@@ -17,7 +17,7 @@ from audio_compressor_tests.fixtures.studio import Studio, partition_states
 from audio_compressor_tests.wav_files import speech
 
 
-def test_all_good_then_nothing_to_do(studio: Studio, tmp_path: Path) -> None:
+def test_all_good_then_nothing_to_do(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     studio.add("10-17-25")
     studio.add("10-17-25-01")
     (studio.recordings / "notes").mkdir()
@@ -33,6 +33,12 @@ def test_all_good_then_nothing_to_do(studio: Studio, tmp_path: Path) -> None:
     assert second.code == 0, second.err
     assert "Nothing to do: 2 recordings were done before and are skipped." in second.out
     assert studio.leftovers() == []
+
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "another"))
+    with_another_history = audio_compressor("run", cwd=tmp_path)
+    assert with_another_history.code == 0, with_another_history.err
+    assert "10-17-25: adopted, 10-17-25_compressed.wav was in storage already." in with_another_history.out
+    assert "Nothing to do: 2 were adopted." in with_another_history.out
 
 
 def test_some_failed_is_1_and_all_failed_is_2(studio: Studio, tmp_path: Path) -> None:
