@@ -245,16 +245,28 @@ def _interrupt_on_signals() -> None:
         raise _Interrupted
 
     def once_more(unraisable: "sys.UnraisableHookArgs") -> None:
-        """Python drops an exception that a signal raises in the midst of a finalizer, and the signal would be lost."""
-        if isinstance(unraisable.exc_value, _Interrupted):
+        """Python drops an exception that a signal raises in the midst of a finalizer, and the signal would be lost.
+
+        During a run it is Dagster's exception, known by its name here, because to import Dagster takes a second.
+        """
+        error = unraisable.exc_value
+        if isinstance(error, _Interrupted) or type(error).__name__ == "DagsterExecutionInterruptedError":
             signal.setitimer(signal.ITIMER_REAL, 0.01)
         else:
             sys.__unraisablehook__(unraisable)
 
-    for number in (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))  # whoever handles it at that time
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
             signal.signal(number, interrupt)
     sys.unraisablehook = once_more
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """SQLAlchemy logs whatever comes up while a connection is handed back, an interruption too, and raises it again."""
+    return not (record.exc_info and isinstance(record.exc_info[1], _Interrupted))
 
 
 def open_missing_streams() -> None:

@@ -1,7 +1,10 @@
 """The night without a daemon: the same look at the source and the same jobs, executed in this process one by one."""
 
-from collections.abc import Sequence
-from contextlib import closing
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -23,6 +26,8 @@ from audio_compressor.settings import Settings
 
 # The outcomes are shown by the caller; Dagster's own console log would say everything twice.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+# By which people and service managers end a command.
+_ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 
 
 class Watcher(Progress):
@@ -115,17 +120,45 @@ def look(settings: Settings, instance: DagsterInstance) -> Plan:
 
 def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
     run_id = make_new_run_id()
-    result = job.execute_in_process(
-        run_config=_QUIET,
-        instance=instance,
-        tags={**tags, **process_tag(run_id)},  # from the start; a run that a launcher starts marks itself
-        run_id=run_id,
-        raise_on_error=False,
-    )
-    # Dagster turns a signal into an error of its own and ends the run; the night ends with it.
-    if any(error.cls_name == dg.DagsterExecutionInterruptedError.__name__ for error in _errors(result)):
-        raise KeyboardInterrupt
+    with _signals() as was_interrupted:
+        result = job.execute_in_process(
+            run_config=_QUIET,
+            instance=instance,
+            tags={**tags, **process_tag(run_id)},  # from the start; a run that a launcher starts marks itself
+            run_id=run_id,
+            raise_on_error=False,
+        )
+        if was_interrupted():
+            raise KeyboardInterrupt
     return result
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Whether somebody wanted the command to end meanwhile.
+
+    Dagster ends the run that a signal interrupts; one that comes when the last step is done it forgets (1.13,
+    `capture_interrupts`), and the night went on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where signals do not go
+        yield lambda: False
+        return
+    numbers, written = socket.socketpair()
+    with numbers, written:
+        for end in (numbers, written):
+            end.setblocking(False)
+        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
+        try:
+            yield lambda: not _ENDING.isdisjoint(_received(numbers))
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _received(numbers: socket.socket) -> bytes:
+    try:
+        return numbers.recv(4096)
+    except BlockingIOError:
+        return b""
 
 
 def _account_for(keys: KeyRange, result: dg.ExecuteInProcessResult, collector: _Collector) -> None:

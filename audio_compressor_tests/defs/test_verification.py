@@ -160,7 +160,7 @@ def test_what_was_found_is_kept_when_the_rest_is_given_up(half_away: Studio, ins
     evaluation = evaluate(half_away, instance)
     assert evaluation.severity is dg.AssetCheckSeverity.ERROR
     assert "then it was given up: " in str(evaluation.description)
-    assert figures(evaluation)["not_intact"][0] == KEYS[0]  # type: ignore[index]
+    assert KEYS[0] in figures(evaluation)["not_intact"]  # type: ignore[operator]
     assert "looked_at_up_to" not in figures(evaluation)
 
 

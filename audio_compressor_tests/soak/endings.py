@@ -8,6 +8,7 @@ from audio_compressor_tests.soak.night import Ending
 
 INTERRUPTED = 130
 ENDING_SECONDS = 5.0
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 def judge_ending(ending: Ending, expected: frozenset[int], survivors: Sequence[str]) -> Iterator[Finding]:
@@ -20,8 +21,9 @@ def judge_ending(ending: Ending, expected: frozenset[int], survivors: Sequence[s
         text = f"exit code {ending.code} instead of {sorted(expected)}: {_last_line(ending)}"
         yield Finding("wrong", ending.night, text)
     was_starting = ending.was_interrupted and not ending.signal_was_caught
-    if "Traceback (most recent call last)" in ending.err and not (ending.was_killed or ending.hung or was_starting):
-        yield Finding("wrong", ending.night, f"a traceback instead of a message: {_last_line(ending)}")
+    _, header, traceback = ending.err.partition(_TRACEBACK)
+    if header and not (ending.was_killed or ending.hung or was_starting):
+        yield Finding("wrong", ending.night, f"a traceback instead of a message: {header}{traceback[:4000]}")
     for process in survivors:
         yield Finding("left over", ending.night, f"process {process}")
 
