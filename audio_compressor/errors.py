@@ -24,7 +24,8 @@ them catches a paramiko, boto3 or FFmpeg error.
     │   ├── TimedOutError           connected, but silent for too long
     │   ├── SourceChangedError      the source moved under the download
     │   ├── OutOfSpaceError         staging or destination is full
-    │   └── StorageError            the destination refused for another reason
+    │   ├── StorageError            the destination refused for another reason
+    │   └── CatalogError            the database of uploads refused for another reason
     └── CancelledError              this run is being stopped
 """
 
@@ -150,6 +151,10 @@ class OutOfSpaceError(TransientError):
 
 class StorageError(TransientError):
     """The destination did not take a file."""
+
+
+class CatalogError(TransientError):
+    """The database of uploads did not do what it was asked."""
 
 
 class CancelledError(AudioCompressorError):

@@ -1,0 +1,63 @@
+"""Bringing the database up to date: the table of the document where it is missing, and our own.
+
+Any number of processes may start at once: one migrates while the others wait.
+"""
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from audio_compressor.catalog.database import Database
+from audio_compressor.errors import ConfigurationError, TimedOutError
+
+# The application that owns Uploads may use Alembic too, whose own table is `alembic_version`.
+VERSION_TABLE = "audio_compressor_alembic_version"
+
+_DOING = "preparing the catalogue's tables"
+# A number nobody else uses as an advisory lock: the first bytes of SHA-256("audio_compressor_claims").
+_POSTGRESQL_LOCK = 0x1F0C_6A2B_94D3_57E1
+_MYSQL_LOCK_SECONDS = 20
+
+
+def migrate(database: Database) -> None:
+    """Raises:
+    ConfigurationError: a newer version of this program has migrated it already.
+    AccessDeniedError: the account may not create tables, and there is one to create.
+    """
+    if not database.read(_DOING, _is_current):
+        database.write(_DOING, _upgrade)
+
+
+def configuration(connection: Connection) -> Config:
+    """What Alembic's commands need, for those who use them on this database themselves."""
+    config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
+    config.set_main_option("script_location", "audio_compressor.catalog:migrations")
+    return config
+
+
+def _is_current(connection: Connection) -> bool:
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    scripts = ScriptDirectory.from_config(configuration(connection))
+    return set(context.get_current_heads()) == set(scripts.get_heads())
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Where the default is stricter, what is seen is what was there before the wait for the lock.
+        connection = connection.execution_options(isolation_level="READ COMMITTED")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRESQL_LOCK})
+    elif connection.dialect.name == "mysql":
+        # The lock ends with the connection; their transactions would end with the first CREATE TABLE.
+        question = text("SELECT GET_LOCK(concat('audio_compressor.', md5(DATABASE())), :seconds)")
+        if connection.execute(question, {"seconds": _MYSQL_LOCK_SECONDS}).scalar() != 1:
+            raise TimedOutError(f"Another process has been {_DOING} for {_MYSQL_LOCK_SECONDS} s; is it stuck?")
+    try:
+        command.upgrade(configuration(connection), "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            [f"The catalogue was made by a newer version of this program ({error}); install that one"]
+        ) from error
