@@ -1,8 +1,9 @@
 """The FFmpeg binary: finding it, asking what it can do, and running it safely.
 
 Every file name reaches FFmpeg as an absolute ``file:`` URL behind a protocol and a format whitelist, so that no name is
-taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would). What it
-may use of the machine is limited by the kernel, in proportion to what it reads.
+taken for an option or a URL, and no upload can make FFmpeg read another file or the network (a playlist would). Only
+playlists of our own are read over HTTP, from this machine. What it may use of the machine is limited by the kernel, in
+proportion to what it reads.
 """
 
 import errno
@@ -117,6 +118,7 @@ class Ffmpeg:
 
 
 _FILE = "file:"
+_LOOPBACK = "127.0.0.1"
 _OUT_OF_MEMORY = "Cannot allocate memory"
 _GLOBAL_OPTIONS = ("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info", "-y")
 
@@ -148,6 +150,17 @@ def _require_version(binary: Path, version: str) -> None:
 def input_arguments(path: Path, options: Sequence[str] = ()) -> tuple[str, ...]:
     """How to name an input file; ``options`` are for its demuxer."""
     return ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *options, "-i", file_url(path))
+
+
+def loopback_input_arguments(port: int, path: str) -> tuple[str, ...]:
+    """How to name an HLS playlist that a server on this machine offers: the only input that is no file.
+
+    What it names is opened as well, so the caller makes sure that it names nothing of another server. A proxy that the
+    environment asks for is not used.
+    """
+    url = f"http://{_LOOPBACK}:{port}/{path}"
+    limits = ("-protocol_whitelist", "http,tcp", "-format_whitelist", "hls,mpegts,mov", "-http_proxy", "none")
+    return (*limits, "-i", url)
 
 
 def _memory_limit_bytes(arguments: Sequence[str]) -> int:
