@@ -10,16 +10,22 @@ FUZZ_SECONDS ?= 60
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: demo dev test soak check format bench bench-transfer bench-scale docs fuzz lock audit clean
+.PHONY: demo demo-tracks dev test test-long soak check format bench bench-transfer bench-scale bench-tracks docs fuzz lock audit clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo
+
+demo-tracks: $(VENV)/.installed
+	@$(BIN)/audio-compressor demo --tracks --serve
 
 dev: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo --serve
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal
+
+test-long: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist worksteal -m long
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m audio_compressor_tests.soak $(SOAK)
@@ -35,12 +41,16 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.night --json bench.json $(BENCH)
+	$(BIN)/python -m benchmarks.tracks speed coders
 
 bench-transfer: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.sftp_download $(BENCH)
 
 bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.scale $(BENCH)
+
+bench-tracks: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.tracks $(BENCH)
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) $(FUZZ)
@@ -49,8 +59,9 @@ fuzz: $(VENV)/.installed-dev
 lock: $(VENV)/.installed-dev
 	$(LOCK) --output-file requirements.lock setup.py
 	$(LOCK) --extra dev --output-file requirements-dev.lock --constraint requirements.lock setup.py
-	echo asyncssh | $(LOCK) --no-annotate --no-deps --constraint requirements-dev.lock \
-		--output-file requirements-demo.lock -
+	$(LOCK) --extra demo --no-annotate --constraint requirements-dev.lock \
+		$$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package=\1/p' requirements.lock) \
+		--output-file requirements-demo.lock setup.py
 	echo 'setuptools>=77' | $(LOCK) --no-annotate --output-file requirements-build.lock -
 
 audit: $(VENV)/.installed-dev

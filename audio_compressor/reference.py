@@ -1,8 +1,10 @@
-"""Generates `docs/configuration.md` from the settings: ``python -m audio_compressor.reference`` in a checkout.
+"""Generates `docs/configuration.md` from the settings, and `docs/tracks-policy.json` from the calls that are made:
+``python -m audio_compressor.reference`` in a checkout.
 
 Everything about a variable comes from its field, what is allowed included, so that it is written in one place only.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +16,11 @@ from pydantic.fields import FieldInfo
 
 from audio_compressor.local_files import write_atomically
 from audio_compressor.settings import GROUPS, SAMPLE_RATES_HZ, AudioSettings
+from audio_compressor.tracks.layout import DOCUMENTED
+from audio_compressor.tracks.policy import least_policy
 
 PATH = Path(__file__).parents[1] / "docs" / "configuration.md"
+POLICY_PATH = PATH.with_name("tracks-policy.json")
 
 _INTRODUCTION = """\
 # Configuration
@@ -114,5 +119,11 @@ def _told_by_its_check(group: type[BaseModel], name: str) -> str | None:
     return None
 
 
+def policy() -> str:
+    """What AWS must allow for tracks, with the default prefixes."""
+    return json.dumps(least_policy("YOUR-BUCKET", DOCUMENTED), indent=2) + "\n"
+
+
 if __name__ == "__main__":
     write_atomically(PATH, configuration_page())
+    write_atomically(POLICY_PATH, policy())

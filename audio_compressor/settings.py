@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audio_compressor.errors import ConfigurationError
+from audio_compressor.tracks.layout import Prefixes
 
 DOCUMENT_DIR_PATTERN = r"^\d{2}-\d{2}-\d{2}(-\d{2})?$"
 
@@ -66,16 +67,32 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+def _encryption(value: object) -> object:
+    return {"none": "none", "aes256": "AES256", "aws:kms": "aws:kms"}.get(str(value).lower(), value)
+
+
+def _prefix(value: str) -> str:
+    if not value.strip("/") or value.startswith("/"):
+        raise _refuse("what keys start with, such as tracks/, not empty and without a slash at its start")
+    return f"{value.rstrip('/')}/"
+
+
 # Text, because Dagster's resource configuration knows no paths.
 LocalPath = Annotated[str, BeforeValidator(_local_path)]
 RemotePath = Annotated[str, AfterValidator(_remote_path)]
 FileName = Annotated[str, AfterValidator(_file_name)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 
 
 class SftpSettings(BaseModel):
     """SFTP server"""
 
-    sftp_host: str = Field(description="Host name or address of the SFTP server, source and destination", min_length=1)
+    sftp_host: str = Field(
+        "",
+        description="Host name or address of the SFTP server, source and destination of recordings; not needed for "
+        "tracks alone (`TRACKS_BUCKET`)",
+        validate_default=True,
+    )
     sftp_port: int = Field(22, description="Port of the SFTP server", ge=1, le=65535)
     sftp_secrets_name: str = Field(
         "sftp/audio-server",
@@ -91,6 +108,13 @@ class SftpSettings(BaseModel):
     sftp_known_hosts: LocalPath = Field(
         "~/.ssh/known_hosts", description="File of trusted host keys, in OpenSSH's format", validate_default=True
     )
+
+    @field_validator("sftp_host")
+    @classmethod
+    def _host_where_needed(cls, value: str, info: Info) -> str:
+        if not value and not info.data.get("tracks_bucket"):
+            raise PydanticCustomError("missing", "Field required")
+        return value
 
 
 class SourceSettings(BaseModel):
@@ -211,6 +235,49 @@ class AudioSettings(BaseModel):
         return _bits_per_second(self.bitrate) / 1000
 
 
+class TrackSettings(BaseModel):
+    """Tracks"""
+
+    tracks_bucket: str = Field(
+        "", description="Bucket with uploaded tracks and their renditions; empty: there are no tracks"
+    )
+    raw_prefix: Prefix = Field("tracks/", description="What the keys of uploaded tracks start with")
+    processed_prefix: Prefix = Field(
+        "mwonya_audio_tracks/", description="Where each track gets a folder of its own for its renditions"
+    )
+    failed_prefix: Prefix = Field(
+        "failedprocessing_tracks/", description="Where tracks that failed are copied to, each with the reason beside it"
+    )
+    target_lufs: float = Field(
+        -14, description="Integrated loudness that every track is brought to (LUFS, EBU R 128)", ge=-40, le=-5
+    )
+    true_peak_dbtp: float = Field(-1.5, description="Highest true peak of a rendition (dBTP)", ge=-9, le=0)
+    loudness_range_lu: float = Field(
+        11,
+        description="A wider loudness range is reported, and evened out with `PEAK_POLICY=dynamic` (LU)",
+        ge=1,
+        le=50,
+    )
+    peak_policy: Annotated[Literal["limit", "lower", "dynamic"], BeforeValidator(_lower)] = Field(
+        "limit",
+        description="Where the gain would take peaks over the limit: limit the peaks, leave the track at a lower "
+        "loudness, or even it out with loudnorm's dynamic mode",
+    )
+    aac_coder: Annotated[Literal["fast", "twoloop"], BeforeValidator(_lower)] = Field(
+        "fast", description="How FFmpeg's AAC encoder decides; `twoloop` takes twice the time and measures no better"
+    )
+    segment_duration: float = Field(
+        10, description="Length of an HLS segment (seconds); 6 is what Apple recommends", ge=1, le=60
+    )
+    hls_segment_type: Annotated[Literal["mpegts", "fmp4"], BeforeValidator(_lower)] = Field(
+        "mpegts", description="MPEG-TS, which every player knows, or fragmented MP4, which is smaller"
+    )
+    s3_encryption: Annotated[Literal["none", "AES256", "aws:kms"], BeforeValidator(_encryption)] = Field(
+        "none", description="Server-side encryption that is asked for of what is written for tracks"
+    )
+    s3_kms_key_id: str = Field("", description="Key for `S3_ENCRYPTION=aws:kms`; empty: the account's own for S3")
+
+
 class RunningSettings(BaseModel):
     """Running"""
 
@@ -221,9 +288,13 @@ class RunningSettings(BaseModel):
     retry_delay: float = Field(
         5, description="Delay before the second attempt (seconds); doubles each time, with jitter", ge=0
     )
-    batch_size: int = Field(25, description="Most recordings in one run", ge=1, le=1000)
+    batch_size: int = Field(25, description="Most recordings, or tracks, in one run", ge=1, le=1000)
     encode_workers: int = Field(
-        0, description="Recordings encoded side by side in one run; 0: as many as there are CPUs", ge=0, le=256
+        0,
+        description="Recordings encoded side by side in one run, and half as many tracks (each has three renditions); "
+        "0: as many as there are CPUs",
+        ge=0,
+        le=256,
     )
     temp_dir: LocalPath = Field(
         "/tmp/audio-processing", description="Staging space; each run uses and removes its own part"
@@ -234,7 +305,8 @@ class RunningSettings(BaseModel):
     schedule: str = Field("0 2 * * *", description="When the nightly schedule runs (cron)")
     schedule_timezone: str = Field("UTC", description="Time zone of the schedules, such as `Europe/Berlin`")
     verification_schedule: str = Field(
-        "0 5 * * *", description="When stored files are compared with their receipts (cron)"
+        "0 5 * * *",
+        description="When stored files are compared with their receipts, and replaced tracks removed (cron)",
     )
     verification_days: int = Field(
         90, description="Each stored file is looked at once in so many of these nights; 0: never", ge=0
@@ -271,7 +343,10 @@ class _Environment(BaseSettings):
     )
 
 
-class Settings(_Environment, RunningSettings, AudioSettings, StorageSettings, SourceSettings, SftpSettings):
+# The last one is read first: whether there are tracks decides what else is required.
+class Settings(
+    _Environment, RunningSettings, AudioSettings, StorageSettings, SourceSettings, SftpSettings, TrackSettings
+):
     """Everything but the credentials, from the environment."""
 
 
@@ -282,6 +357,11 @@ class CredentialSettings(_Environment):
     sftp_password: SecretStr = Field(SecretStr(""), description="Password, when it is not in Secrets Manager")
     sftp_private_key_path: str = Field(
         "", description="File of an unencrypted private key in OpenSSH or PEM format, instead of a password"
+    )
+    catalog_url: SecretStr = Field(
+        SecretStr(""),
+        description="Database with the table `Uploads`: `postgresql://…`, `mysql+pymysql://…` or `sqlite:////…`; "
+        "empty: what lies in the bucket is all there is to know",
     )
 
 
@@ -294,6 +374,7 @@ GROUPS: tuple[type[BaseModel], ...] = (
     SourceSettings,
     StorageSettings,
     AudioSettings,
+    TrackSettings,
     RunningSettings,
 )
 
@@ -305,9 +386,11 @@ def load_settings(**overrides: Any) -> Settings:
         ConfigurationError: naming every variable that is missing or has a value that is not allowed.
     """
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         raise ConfigurationError([_problem(item) for item in error.errors(include_url=False)]) from None
+    Prefixes(settings.raw_prefix, settings.processed_prefix, settings.failed_prefix)
+    return settings
 
 
 def _problem(item: Any) -> str:

@@ -49,7 +49,7 @@ class Staging:
             PermanentError: the name cannot be a recording's. Anybody may add a partition of any name in Dagster's UI.
         """
         if reason := why_unusable(directory):
-            raise PermanentError(f"{directory!r} cannot be a recording: {reason}; delete this partition")
+            raise PermanentError(f"{directory!r} cannot be worked on: {reason}; delete this partition")
         path = self.path / directory
         with local_errors(path):
             path.mkdir(mode=0o700)

@@ -2,7 +2,9 @@
 
 import signal
 
-pytest_plugins = ["audio_compressor_tests.fixtures.sftp_servers", "audio_compressor_tests.fixtures.studio"]
+# A module before those that import from it: pytest rewrites the asserts of what is not imported yet.
+_FIXTURES = ("s3_server", "databases", "sftp_servers", "studio", "music")
+pytest_plugins = [f"audio_compressor_tests.fixtures.{name}" for name in _FIXTURES]
 
 # A shell without job control ignores the first for what it starts in the background, nohup the second; and so would all
 # that the tests start.

@@ -255,7 +255,7 @@ def test_a_partition_that_somebody_added_by_hand(studio: Studio, name: str) -> N
         tools = studio.resources.batch_tools(connection, storage)
         outcomes = {one.directory: one for one in process_batch([name, "10-17-25"], list(Product), tools, run_id="run")}
     assert outcomes[name].status == "failed"
-    assert "cannot be a recording: the name" in str(outcomes[name].reason)
+    assert "cannot be worked on: the name" in str(outcomes[name].reason)
     assert outcomes["10-17-25"].status == "success"
     assert studio.results() == ["10-17-25_compressed.wav", "10-17-25_meta.xml"]
     assert everything_below(studio.recordings.parent) == before

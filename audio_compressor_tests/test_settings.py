@@ -64,6 +64,22 @@ DESIGN_DEFAULTS = {
     "VERIFICATION_SCHEDULE": "0 5 * * *",
     "VERIFICATION_DAYS": 90,
 }
+# Of the document on streaming renditions; AAC_CODER, HLS_SEGMENT_TYPE and what is about S3 are this project's.
+TRACK_DEFAULTS = {
+    "TRACKS_BUCKET": "",
+    "RAW_PREFIX": "tracks/",
+    "PROCESSED_PREFIX": "mwonya_audio_tracks/",
+    "FAILED_PREFIX": "failedprocessing_tracks/",
+    "TARGET_LUFS": -14,
+    "TRUE_PEAK_DBTP": -1.5,
+    "LOUDNESS_RANGE_LU": 11,
+    "PEAK_POLICY": "limit",
+    "AAC_CODER": "fast",
+    "SEGMENT_DURATION": 10,
+    "HLS_SEGMENT_TYPE": "mpegts",
+    "S3_ENCRYPTION": "none",
+    "S3_KMS_KEY_ID": "",
+}
 CREDENTIAL_DEFAULTS = {"SFTP_USERNAME": "", "SFTP_PASSWORD": SecretStr(""), "SFTP_PRIVATE_KEY_PATH": ""}
 
 
@@ -93,10 +109,14 @@ def problem_of(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> st
 
 
 def test_there_are_no_other_variables() -> None:
-    assert sorted(VARIABLES) == sorted(["SFTP_HOST", *DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS, *CREDENTIAL_DEFAULTS])
+    assert sorted(VARIABLES) == sorted(
+        ["SFTP_HOST", *DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS, *TRACK_DEFAULTS, *CREDENTIAL_DEFAULTS, "CATALOG_URL"]
+    )
 
 
-@pytest.mark.parametrize(("variable", "default"), [*DOCUMENT_DEFAULTS.items(), *DESIGN_DEFAULTS.items()])
+@pytest.mark.parametrize(
+    ("variable", "default"), [*DOCUMENT_DEFAULTS.items(), *DESIGN_DEFAULTS.items(), *TRACK_DEFAULTS.items()]
+)
 def test_default(variable: str, default: object) -> None:
     value = getattr(load_settings(), variable.lower())
     assert value == default
@@ -108,11 +128,34 @@ def test_default_of_credentials(variable: str, default: object) -> None:
     assert getattr(CredentialSettings(), variable.lower()) == default
 
 
+def test_the_catalogue_is_off_unless_it_is_named() -> None:
+    assert CredentialSettings().catalog_url.get_secret_value() == ""
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "meant"),
+    [("RAW_PREFIX", "in", "in/"), ("S3_ENCRYPTION", "aes256", "AES256"), ("PEAK_POLICY", "LOWER", "lower")],
+)
+def test_what_is_meant_is_understood(monkeypatch: pytest.MonkeyPatch, variable: str, given: str, meant: str) -> None:
+    monkeypatch.setenv(variable, given)
+    assert getattr(load_settings(), variable.lower()) == meant
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("RAW_PREFIX", "/in"), ("FAILED_PREFIX", "/"), ("PROCESSED_PREFIX", "tracks")]
+)
+def test_prefixes_that_cannot_be(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv("TRACKS_BUCKET", "music")
+    monkeypatch.setenv(variable, value)
+    [problem] = problems()
+    assert variable in problem
+
+
 def test_the_documents_pattern_is_the_default() -> None:
     assert DOCUMENT_DEFAULTS["DIR_PATTERN"] == DOCUMENT_DIR_PATTERN
 
 
-@pytest.mark.parametrize("variable", [*DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS])
+@pytest.mark.parametrize("variable", [*DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS, *TRACK_DEFAULTS])
 def test_blank_is_unset(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     unset = load_settings()
     monkeypatch.setenv(variable, "")
@@ -212,10 +255,15 @@ def test_a_password_in_a_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_missing_variable_is_named_with_its_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SFTP_HOST")
-    missing = "SFTP_HOST is not set; it is required: Host name or address of the SFTP server, source and destination"
+    missing = (
+        "SFTP_HOST is not set; it is required: Host name or address of the SFTP server, source and destination of "
+        "recordings; not needed for tracks alone (`TRACKS_BUCKET`)"
+    )
     assert problems() == [missing]
     monkeypatch.setenv("SFTP_HOST", "")
     assert problems() == [missing]
+    monkeypatch.setenv("TRACKS_BUCKET", "music")
+    assert load_settings().sftp_host == ""
 
 
 def test_all_problems_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:

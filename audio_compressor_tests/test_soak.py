@@ -32,6 +32,7 @@ A_FEW = ("kill -9 command", "source rewritten", "SIGTERM")
 SOME_CODES = frozenset({0, 1})
 
 
+@pytest.mark.long
 def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
     done = short_soak(tmp_path / "soak", 2, *A_FEW)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -42,6 +43,7 @@ def test_a_short_soak_finds_nothing(tmp_path: Path) -> None:
     assert re.search(r"^#\d+ kill -9 command at .* exit .*-9", done.stderr, re.MULTILINE), done.stderr
 
 
+@pytest.mark.long
 def test_a_short_soak_of_the_sftp_destination_finds_nothing(tmp_path: Path) -> None:
     """Everything goes to the fallback, and to the server in the last night."""
     done = short_soak(tmp_path / "soak", 1, "upload refused")

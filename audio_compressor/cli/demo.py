@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +19,11 @@ from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.cli.environment import log_to_stderr, prepare_dagster_home
 from audio_compressor.cli.run import exit_code, summarise, watch_night
 from audio_compressor.cli.terminal import console
+from audio_compressor.cli.tracks import make_with
 from audio_compressor.demo.recordings import add_recording, create_recordings, next_directory
-from audio_compressor.demo.session import DemoDirectory, demo_environment
+from audio_compressor.demo.session import BUCKET, DemoDirectory, demo_environment, track_environment
+from audio_compressor.demo.tracks import SAMPLE_TRACKS, create_tracks, fetch_published, upload, write_player
+from audio_compressor.hls.server import serve_directory
 from audio_compressor.settings import load_settings
 
 log = logging.getLogger(__name__)
@@ -43,12 +48,38 @@ def run_demo(path: Path) -> int:
     return exit_code(night)
 
 
+def run_track_demo(path: Path, *, serve: bool) -> int:
+    """The sample tracks from a bucket to renditions that play; returns the exit code. ``serve``: until Ctrl+C."""
+    out = console()
+    directory = DemoDirectory(path.absolute())
+    out.print(f"Sample tracks and results are below {directory.root}", soft_wrap=True)
+    create_tracks(directory.uploads, find_ffmpeg().binary)
+    # What an earlier demo had made is gone with its bucket.
+    shutil.rmtree(directory.dagster_home, ignore_errors=True)
+    with track_environment(directory, is_alone=True):
+        endpoint_url, catalog_url = os.environ["S3_ENDPOINT_URL"], os.environ["CATALOG_URL"]
+        upload(directory.uploads, SAMPLE_TRACKS, BUCKET, endpoint_url, catalog_url)
+        code = make_with(load_settings(), None)
+        tracks = fetch_published(directory.published, BUCKET, endpoint_url)
+    write_player(directory.published, tracks)
+    out.print()
+    out.print(f"Renditions:  {directory.published}/TRACK/playlist.m3u8", soft_wrap=True)
+    if serve:
+        with serve_directory(directory.published) as server:
+            out.print(f"Listen:      http://127.0.0.1:{server.port}/index.html (Ctrl+C ends it)")
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    return code
+
+
 def serve_demo(path: Path) -> int:
     """The same server with the Dagster UI, the sensor and the schedule, while new recordings arrive, until Ctrl+C."""
     out = console()
     directory = _prepare(path, out)
     log_to_stderr("INFO")
-    with demo_environment(directory):
+    create_tracks(directory.uploads, find_ffmpeg().binary)
+    with demo_environment(directory), track_environment(directory, is_alone=False):
+        upload(directory.uploads, SAMPLE_TRACKS, BUCKET, os.environ["S3_ENDPOINT_URL"], os.environ["CATALOG_URL"])
         prepare_dagster_home()
         port = _free_port()
         command = [sys.executable, "-m", "dagster", "dev", *_code_location(), "-p", str(port)]

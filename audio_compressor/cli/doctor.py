@@ -2,16 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
 from audio_compressor.audio.ffmpeg import find_ffmpeg
+from audio_compressor.audio.ladder import ENCODER
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, history_errors, load_environment, open_instance
 from audio_compressor.cli.terminal import console
+from audio_compressor.defs.resources import TrackResources, build_track_resources
 from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError
 from audio_compressor.intake.listing import list_source
 from audio_compressor.settings import Settings
@@ -21,6 +23,7 @@ from audio_compressor.staging import RESERVE_BYTES
 from audio_compressor.storage import build_primary
 
 CONNECTION = "connection and host key"
+_MOST_COUNTED = 10_000
 
 
 def examine() -> int:
@@ -55,24 +58,54 @@ class _Finding:
 
 
 def _findings(settings: Settings) -> list[_Finding]:
+    return [
+        _Finding("FFmpeg", lambda: _ffmpeg(settings)),
+        *(_of_recordings(settings) if settings.sftp_host else ()),
+        *(_of_tracks(settings) if settings.tracks_bucket else ()),
+        _Finding("staging", lambda: check_staging(Path(settings.temp_dir))),
+        _Finding("Dagster", _dagster),
+    ]
+
+
+def _of_recordings(settings: Settings) -> Iterator[_Finding]:
     endpoint = build_endpoint(settings)
     connection = SftpConnection(endpoint)
     # A server that counts refused logins locks the account: after the first there is no other.
     storage_needs = CONNECTION if settings.storage_backend == "sftp" else None
-    return [
-        _Finding("FFmpeg", lambda: _ffmpeg(settings)),
-        _Finding(CONNECTION, lambda: _connect(connection, endpoint.server, settings)),
-        _Finding("listing", lambda: _listing(connection, settings), needs=CONNECTION),
-        _Finding("destination", lambda: _destination(settings), needs=storage_needs),
-        _Finding("staging", lambda: check_staging(Path(settings.temp_dir))),
-        _Finding("Dagster", _dagster),
-    ]
+    yield _Finding(CONNECTION, lambda: _connect(connection, endpoint.server, settings))
+    yield _Finding("listing", lambda: _listing(connection, settings), needs=CONNECTION)
+    yield _Finding("destination", lambda: _destination(settings), needs=storage_needs)
+
+
+def _of_tracks(settings: Settings) -> Iterator[_Finding]:
+    resources = build_track_resources(settings)
+    yield _Finding("tracks", lambda: _tracks(resources))
+    yield _Finding("catalogue", lambda: _catalog(resources))
+
+
+def _tracks(resources: TrackResources) -> str:
+    with resources.open_bucket() as bucket:
+        listing = bucket.list_raw()
+        written = bucket.check_writable()
+    refused = f", {len(listing.refused)} other objects are refused" if listing.refused else ""
+    return f"{len(listing.objects)} tracks below {resources.tracks.raw_prefix}{refused}; {written}"
+
+
+def _catalog(resources: TrackResources) -> str:
+    with resources.tracks.open_catalog() as catalog:
+        if catalog is None:
+            return "CATALOG_URL is not set: what lies in the bucket is all there is to know"
+        waiting = len(catalog.pending(_MOST_COUNTED))
+        more = " or more" if waiting == _MOST_COUNTED else ""
+        return f"{waiting:,}{more} uploads wait in {catalog.name}, {len(catalog.claims())} are being worked on"
 
 
 def _ffmpeg(settings: Settings) -> str:
     ffmpeg = find_ffmpeg(settings.ffmpeg_binary)
     profile = Profile(settings.audio_format, settings.sample_rate, settings.channels, settings.bitrate_kbps)
     ffmpeg.require_encoder(profile.encoder)
+    if settings.tracks_bucket:
+        ffmpeg.require_encoder(ENCODER)
     return f"version {ffmpeg.version} at {ffmpeg.binary}, can write {settings.audio_format}"
 
 

@@ -72,6 +72,32 @@ def load_environment() -> Settings:
     return settings
 
 
+def load_recording_environment() -> Settings:
+    """As `load_environment`, for the commands that are about recordings.
+
+    Raises:
+        ConfigurationError: there are only tracks.
+    """
+    settings = load_environment()
+    if not settings.sftp_host:
+        raise ConfigurationError(
+            ["SFTP_HOST is not set, so there are no recordings; `tracks` is the command for tracks"]
+        )
+    return settings
+
+
+def load_track_environment() -> Settings:
+    """As `load_environment`, for the commands that are about tracks.
+
+    Raises:
+        ConfigurationError: there are only recordings.
+    """
+    settings = load_environment()
+    if not settings.tracks_bucket:
+        raise ConfigurationError(["TRACKS_BUCKET is not set, so there are no tracks; name the bucket that they are in"])
+    return settings
+
+
 @contextmanager
 def open_instance(directory: Path | None = None) -> Iterator["DagsterInstance"]:
     """The instance below DAGSTER_HOME, which is made on first use, or the one below another ``directory``.

@@ -13,7 +13,7 @@ from audio_compressor.imports import large_imports
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="audio-compressor")
 def main() -> None:
-    """Compress recordings from an SFTP server, once and verifiably.
+    """Turn recordings from an SFTP server and uploaded tracks into what people keep, once and verifiably.
 
     Settings are environment variables, or lines of a .env file in the working directory; docs/configuration.md lists
     them.
@@ -36,16 +36,36 @@ def run() -> None:
 
 
 @main.command()
+@click.argument("track", nargs=-1)
+@click.option("--all", "all_of_them", is_flag=True, help="Everything that waits, and what failed before.")
+def tracks(track: tuple[str, ...], *, all_of_them: bool) -> None:
+    """Make and publish the renditions of uploaded tracks.
+
+    Exit codes: 0 all good, 1 some tracks failed, 2 configuration error, no connection or all failed, 130 interrupted.
+    """
+    if all_of_them == bool(track):
+        raise click.UsageError("say which: --all, or the names of tracks")
+    with exit_on_errors():
+        with large_imports():
+            from audio_compressor.cli.tracks import make
+
+        sys.exit(make(track or None))
+
+
+@main.command()
 @click.option("--directory", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True)
-@click.option("--serve", is_flag=True, help="Start the Dagster UI and let new recordings arrive, until Ctrl+C.")
-def demo(directory: Path, *, serve: bool) -> None:
-    """Run against an SFTP server with sample recordings that the command brings along."""
+@click.option("--tracks", "of_tracks", is_flag=True, help="Sample tracks in a bucket instead of recordings.")
+@click.option("--serve", is_flag=True, help="Start the Dagster UI (with --tracks, a page that plays), until Ctrl+C.")
+def demo(directory: Path, *, of_tracks: bool, serve: bool) -> None:
+    """Run against an SFTP server, or a bucket, with samples that the command brings along."""
     if not Path(__file__).with_name("demo.py").exists():
         raise click.UsageError("the container image leaves the demo out; in a checkout, `make demo` runs it")
     with exit_on_errors():
         with large_imports():
-            from audio_compressor.cli.demo import run_demo, serve_demo
+            from audio_compressor.cli.demo import run_demo, run_track_demo, serve_demo
 
+        if of_tracks:
+            sys.exit(run_track_demo(directory / "tracks", serve=serve))
         sys.exit(serve_demo(directory) if serve else run_demo(directory))
 
 

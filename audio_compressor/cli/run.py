@@ -9,7 +9,7 @@ from audio_compressor.batch.explain import explain
 from audio_compressor.cli.environment import (
     EXIT_ALL_FAILED,
     EXIT_SOME_FAILED,
-    load_environment,
+    load_recording_environment,
     log_to_stderr,
     open_instance,
 )
@@ -27,7 +27,7 @@ def run() -> int:
         AudioCompressorError: nothing could be done at all.
         KeyboardInterrupt: interrupted, or terminated.
     """
-    settings = load_environment()
+    settings = load_recording_environment()
     out = console()
     night = watch_night(settings)
     summarise(night, out)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from audio_compressor.cli.environment import EXIT_ALL_FAILED, load_environment, open_instance
+from audio_compressor.cli.environment import EXIT_ALL_FAILED, load_recording_environment, open_instance
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.night import look
 from audio_compressor.defs.report_history import bring_up_to_date
@@ -16,7 +16,7 @@ from audio_compressor.reporting.totals import totals
 
 def show_status() -> int:
     """Totals come from the history, so they are shown also when the source cannot be listed."""
-    settings = load_environment()
+    settings = load_recording_environment()
     out = console()
     with open_instance() as instance:
         sums = totals(bring_up_to_date(instance, Path(settings.output_dir))[0])

@@ -12,7 +12,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from audio_compressor.cli.environment import EXIT_ALL_FAILED, EXIT_SOME_FAILED, load_environment, open_instance
+from audio_compressor.cli.environment import (
+    EXIT_ALL_FAILED,
+    EXIT_SOME_FAILED,
+    load_recording_environment,
+    open_instance,
+)
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.history import known_keys
 from audio_compressor.defs.receipts import complete_receipt, open_inspector, read_receipts
@@ -42,7 +47,7 @@ def verify_stored(directories: Sequence[str] | None) -> int:
         AudioCompressorError: storage cannot be reached at all.
         KeyboardInterrupt: interrupted, or terminated.
     """
-    settings = load_environment()
+    settings = load_recording_environment()
     out = console()
     with open_instance() as instance:
         known = known_keys(instance)

@@ -34,6 +34,34 @@ def of_skip(kind: SkipKind, fingerprint: Fingerprint | None) -> str:
     return f"skipped;{kind};{fingerprint or ''}"
 
 
+def of_raw_track(fingerprint: str, file_name: str) -> str:
+    return f"{fingerprint};{file_name}"
+
+
+def parse_file_name(version: str) -> str:
+    """The object's name below RAW_PREFIX."""
+    return version.partition(";")[2]
+
+
+def of_renditions(fingerprint: str, settings_fingerprint: str) -> str:
+    """``fingerprint`` is that of the raw object."""
+    return f"{fingerprint};{settings_fingerprint}"
+
+
+def parse_renditions(version: str) -> str:
+    """The fingerprint of the raw object."""
+    return version.partition(";")[0]
+
+
+def of_failed_track(status: str, fingerprint: str) -> str:
+    return f"{status};{fingerprint}"
+
+
+def parse_failed_track(version: str) -> str | None:
+    """The fingerprint of the raw object that could not be made into renditions, or None where it did not fail."""
+    return version.partition(";")[2] if is_failure(version) else None
+
+
 def parse_success(version: str) -> Success | None:
     """None for a version that is not ours."""
     made_from, _, what = version.partition(";")

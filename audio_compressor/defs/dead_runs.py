@@ -16,7 +16,7 @@ from dagster._core.instance.config import PoolGranularity
 
 from audio_compressor.defs.events import interrupted_observed
 from audio_compressor.defs.history import UNFINISHED, observed_fingerprints, unfinished_again
-from audio_compressor.defs.names import JOB_NAMES, PROCESS_TAG, RECORDING_PRODUCTS
+from audio_compressor.defs.names import JOB_NAMES, PROCESS_TAG, RECORDING_PRODUCTS, TRACK_PRODUCTS
 
 # How long a run may have said nothing when its process cannot be looked at: on another machine, longer than any one
 # recording is given; on one with our name that was started anew since, or in a container beside us, where it is most
@@ -25,6 +25,7 @@ _SILENCE_SECONDS = 24 * 3600
 _SILENCE_UNDER_OUR_NAME_SECONDS = 3600
 # Between the start of a run and its note lies less than a second.
 _SILENCE_WITHOUT_NOTE_SECONDS = 600
+_PRODUCTS = frozenset({*RECORDING_PRODUCTS, *TRACK_PRODUCTS})
 _REASON = "The process that executed this run is gone; its work is outstanding again."
 
 
@@ -108,7 +109,7 @@ def _never_began(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Whether its process went before it could note anything. One of ours would have, unless it waits for its pool,
     which it does only where the granularity of pools was changed.
     """
-    is_ours = run.job_name in JOB_NAMES or bool(set(RECORDING_PRODUCTS).intersection(run.asset_selection or ()))
+    is_ours = run.job_name in JOB_NAMES or not _PRODUCTS.isdisjoint(run.asset_selection or ())
     granularity = instance.get_concurrency_config().pool_config.pool_granularity
     if run.status is not DagsterRunStatus.STARTED or not is_ours or granularity is not PoolGranularity.RUN:
         return False

@@ -1,25 +1,27 @@
 """Turns outcomes into Dagster events. The metadata keys of every asset are made here and nowhere else."""
 
 from base64 import b64encode
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluationTargetMaterializationData as Judged,
-)
 
 from audio_compressor.batch.model import CompressedAudio, Download, Outcome, RecordingMetadata
 from audio_compressor.defs import data_versions
+from audio_compressor.defs.event_parts import (
+    Event,
+    Judged,
+    Upstream,
+    bounded,
+    check_evaluated,
+    iso,
+    megabytes,
+    version_tags,
+)
 from audio_compressor.defs.names import (
-    CODE_VERSION,
-    CODE_VERSION_TAG,
     COMPRESSED_AUDIO,
     DATA_VERSION_TAG,
-    INPUT_DATA_VERSION_TAG,
-    INPUT_EVENT_TAG,
     RAW_AUDIO,
     RECORDING_DIRECTORY,
     RECORDING_METADATA,
@@ -30,22 +32,6 @@ from audio_compressor.recording import Fingerprint, Recording
 from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.reporting.results import Result
 from audio_compressor.texts import escape_line, visible
-
-_MOST_CHARACTERS = 2_000
-
-Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """What a materialization was made from: the asset, its data version, and how far the event log was read then.
-
-    From a later event of that asset with another version, Dagster tells that the materialization is out of date.
-    """
-
-    asset: dg.AssetKey
-    data_version: str
-    event_log_position: int
 
 
 def outcome_events(
@@ -82,8 +68,8 @@ def directory_observed(recording: Recording) -> dg.AssetObservation:
         RECORDING_DIRECTORY,
         partition=recording.directory,
         metadata={
-            "size_mb": _megabytes(fingerprint.size_bytes),
-            "modified_at": _iso(fingerprint.modified_at),
+            "size_mb": megabytes(fingerprint.size_bytes),
+            "modified_at": iso(fingerprint.modified_at),
             "source_fingerprint": str(fingerprint),
         },
         tags={DATA_VERSION_TAG: str(fingerprint)},
@@ -92,15 +78,15 @@ def directory_observed(recording: Recording) -> dg.AssetObservation:
 
 def skip_observed(skip: Skip) -> dg.AssetObservation:
     """A recording that was passed over before any run."""
-    size = {"original_size_mb": _megabytes(skip.fingerprint.size_bytes)} if skip.fingerprint else {}
+    size = {"original_size_mb": megabytes(skip.fingerprint.size_bytes)} if skip.fingerprint else {}
     return dg.AssetObservation(
         COMPRESSED_AUDIO,
         partition=skip.directory,
-        description=escape_line(f"skipped: {_bounded(skip.reason)}"),
+        description=escape_line(f"skipped: {bounded(skip.reason)}"),
         metadata={
             "outcome": "skipped",
-            "reason": _bounded(skip.reason),
-            "processed_at": _iso(datetime.now(UTC)),
+            "reason": bounded(skip.reason),
+            "processed_at": iso(datetime.now(UTC)),
             **size,
         },
         tags={DATA_VERSION_TAG: data_versions.of_skip(skip.kind, skip.fingerprint)},
@@ -118,16 +104,16 @@ def adoption_materialized(
         partition=adoption.recording.directory,
         description="adopted: the output of an earlier deployment was in storage",
         metadata={
-            "original_size_mb": _megabytes(original_bytes),
-            "compressed_size_mb": _megabytes(compressed_bytes),
+            "original_size_mb": megabytes(original_bytes),
+            "compressed_size_mb": megabytes(compressed_bytes),
             "compression_ratio": round(original_bytes / compressed_bytes, 2),
             "storage_location": storage_location,
             "uri": uri,
             "source_fingerprint": str(adoption.recording.fingerprint),
-            "processed_at": _iso(datetime.fromtimestamp(adoption.output.modified_at_seconds, UTC)),
+            "processed_at": iso(datetime.fromtimestamp(adoption.output.modified_at_seconds, UTC)),
             "adopted": True,
         },
-        tags=_versions(
+        tags=version_tags(
             data_versions.of_adoption(adoption.recording.fingerprint), Upstream(RAW_AUDIO, "", log_position)
         ),
     )
@@ -155,16 +141,16 @@ def import_materialized(result: Result, log_position: int) -> dg.AssetMaterializ
         "storage_location": result.storage_location,
     }
     metadata: dict[str, Any] = {key: value for key, value in known.items() if value is not None}
-    metadata |= {"processed_at": _iso(result.processed_at), "imported": True}
+    metadata |= {"processed_at": iso(result.processed_at), "imported": True}
     if result.status == "success":
         return dg.AssetMaterialization(
             COMPRESSED_AUDIO,
             partition=result.directory,
             description="imported from a manifest.json",
             metadata=metadata,
-            tags=_versions(data_versions.of_import(result.processed_at), Upstream(RAW_AUDIO, "", log_position)),
+            tags=version_tags(data_versions.of_import(result.processed_at), Upstream(RAW_AUDIO, "", log_position)),
         )
-    reason = _bounded(result.reason or "the manifest gives no reason")
+    reason = bounded(result.reason or "the manifest gives no reason")
     return dg.AssetObservation(
         COMPRESSED_AUDIO,
         partition=result.directory,
@@ -180,14 +166,14 @@ def _raw_audio(directory: str, download: Download, source: Upstream) -> dg.Asset
         RAW_AUDIO,
         partition=directory,
         metadata={
-            "size_mb": _megabytes(size_bytes),
+            "size_mb": megabytes(size_bytes),
             "sha256": download.sha256,
             "uri": download.uri,
             "source_fingerprint": str(download.fingerprint),
             "download_seconds": round(download.seconds, 3),
             "download_mb_per_second": round(to_mb(size_bytes) / max(download.seconds, 1e-3), 1),
         },
-        tags=_versions(download.sha256, source),
+        tags=version_tags(download.sha256, source),
     )
 
 
@@ -198,8 +184,8 @@ def _compressed_audio(
     original_bytes = download.fingerprint.size_bytes
     picture = b64encode(compression.waveform_png).decode()
     metadata: dict[str, Any] = {
-        "original_size_mb": _megabytes(original_bytes),
-        "compressed_size_mb": _megabytes(compression.size_bytes),
+        "original_size_mb": megabytes(original_bytes),
+        "compressed_size_mb": megabytes(compression.size_bytes),
         "compression_ratio": round(original_bytes / compression.size_bytes, 2),
         "duration_seconds": round(compression.duration_seconds, 3),
         "bitrate_kbps": round(compression.bitrate_kbps, 1),
@@ -211,7 +197,7 @@ def _compressed_audio(
         "sha256": compression.sha256,
         "source_sha256": download.sha256,
         "source_fingerprint": str(download.fingerprint),
-        "processed_at": _iso(done.processed_at),
+        "processed_at": iso(done.processed_at),
         "processing_seconds": round(done.processing_seconds, 3),
         "encoding_seconds": round(compression.encoding_seconds, 3),
         "realtime_factor": round(compression.duration_seconds / max(done.processing_seconds, 1e-3), 1),
@@ -227,16 +213,16 @@ def _compressed_audio(
     if compression.gain_db:
         metadata["gain_db"] = round(compression.gain_db, 2)
     if compression.source.repair:
-        metadata["source_repair"] = _bounded(compression.source.repair)
+        metadata["source_repair"] = bounded(compression.source.repair)
     if stored.fallback_reason:
-        metadata["fallback_reason"] = _bounded(stored.fallback_reason)
+        metadata["fallback_reason"] = bounded(stored.fallback_reason)
     if stored.was_there:
         metadata["kept"] = "a file with this content was there already"
     return dg.AssetMaterialization(
         COMPRESSED_AUDIO,
         partition=directory,
         metadata=metadata,
-        tags=_versions(data_versions.of_success(download.fingerprint, compression.sha256), raw_audio),
+        tags=version_tags(data_versions.of_success(download.fingerprint, compression.sha256), raw_audio),
     )
 
 
@@ -263,15 +249,15 @@ def _recording_metadata(directory: str, found: RecordingMetadata, source: Upstre
     if found.stored:
         metadata |= {"storage_location": found.stored.location, "uri": found.stored.uri}
         if found.stored.fallback_reason:
-            metadata["fallback_reason"] = _bounded(found.stored.fallback_reason)
+            metadata["fallback_reason"] = bounded(found.stored.fallback_reason)
     if found.warning:
-        metadata["warning"] = _bounded(found.warning)
+        metadata["warning"] = bounded(found.warning)
     return dg.AssetMaterialization(
         RECORDING_METADATA,
         partition=directory,
-        description=escape_line(_bounded(found.warning)) if found.warning else None,
+        description=escape_line(bounded(found.warning)) if found.warning else None,
         metadata=metadata,
-        tags=_versions(found.file.sha256 if found.file else "none", source),
+        tags=version_tags(found.file.sha256 if found.file else "none", source),
     )
 
 
@@ -279,23 +265,12 @@ def _check_evaluations(outcome: Outcome, judged: Callable[[str], Judged | None])
     # Dagster's UI counts a check for a partition only if it is about its latest materialization.
     target = judged(outcome.directory) if outcome.checks else None
     for check in outcome.checks:
-        yield dg.AssetCheckEvaluation(
-            asset_key=COMPRESSED_AUDIO,
-            check_name=check.name,
-            passed=check.passed,
-            severity=dg.AssetCheckSeverity.ERROR if check.severity == "error" else dg.AssetCheckSeverity.WARN,
-            description=escape_line(_bounded(check.summary)),
-            metadata={
-                name: _bounded(figure) if isinstance(figure, str) else figure for name, figure in check.figures.items()
-            },
-            partition=outcome.directory,
-            target_materialization_data=target,
-        )
+        yield check_evaluated(check, COMPRESSED_AUDIO, outcome.directory, target)
 
 
 def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
-    reason = _bounded(outcome.reason or "")
-    size = {"original_size_mb": _megabytes(outcome.fingerprint.size_bytes)} if outcome.fingerprint else {}
+    reason = bounded(outcome.reason or "")
+    size = {"original_size_mb": megabytes(outcome.fingerprint.size_bytes)} if outcome.fingerprint else {}
     if outcome.skip_kind:
         data_version = data_versions.of_skip(outcome.skip_kind, outcome.fingerprint)
     else:
@@ -304,7 +279,7 @@ def _not_done(outcome: Outcome, asset: dg.AssetKey) -> dg.AssetObservation:
         asset,
         partition=outcome.directory,
         description=escape_line(f"{outcome.status}: {reason}"),
-        metadata={"outcome": outcome.status, "reason": reason, "processed_at": _iso(datetime.now(UTC)), **size},
+        metadata={"outcome": outcome.status, "reason": reason, "processed_at": iso(datetime.now(UTC)), **size},
         tags={DATA_VERSION_TAG: data_version},
     )
 
@@ -315,34 +290,6 @@ def interrupted_observed(directory: str, fingerprint: Fingerprint | None, reason
         COMPRESSED_AUDIO,
         partition=directory,
         description=f"failed: {reason}",
-        metadata={"outcome": "failed", "reason": reason, "processed_at": _iso(datetime.now(UTC))},
+        metadata={"outcome": "failed", "reason": reason, "processed_at": iso(datetime.now(UTC))},
         tags={DATA_VERSION_TAG: data_versions.of_failure(fingerprint)},
     )
-
-
-def _versions(data_version: str, upstream: Upstream) -> Mapping[str, str]:
-    """Hand-logged events carry no versions and no provenance unless they are given as tags."""
-    name = upstream.asset.to_user_string()
-    return {
-        DATA_VERSION_TAG: data_version,
-        CODE_VERSION_TAG: CODE_VERSION,
-        INPUT_DATA_VERSION_TAG + name: upstream.data_version,
-        INPUT_EVENT_TAG + name: str(upstream.event_log_position),
-    }
-
-
-def _bounded(text: str) -> str:
-    """Texts of other programs and servers are kept with every recording; the whole one is in the run's log.
-
-    Metadata is shown as it is; a description is rendered as Markdown, and escaped as well.
-    """
-    text = visible(text)
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
-
-
-def _megabytes(size_bytes: int) -> float:
-    return round(to_mb(size_bytes), 3)
-
-
-def _iso(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

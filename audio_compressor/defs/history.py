@@ -21,21 +21,19 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 
 from audio_compressor.defs import data_versions
+from audio_compressor.defs.lines import RECORDING_LINE, Line
 from audio_compressor.defs.names import (
     COMPRESSED_AUDIO,
-    COMPRESSION_JOB,
     DATA_VERSION_TAG,
     PARENT_RUN_TAG,
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
     RECORDING_DIRECTORY,
-    RECORDING_PRODUCTS,
     REQUESTED_TAG,
     RETRY_NUMBER_TAG,
     ROOT_RUN_TAG,
 )
-from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.intake.plan import History
 from audio_compressor.intake.ranges import KeyOrder
 from audio_compressor.recording import Fingerprint
@@ -57,9 +55,9 @@ UNFINISHED = [
 _BEGINNING_SECONDS = 300.0
 
 
-def known_keys(instance: DagsterInstance) -> Sequence[str]:
+def known_keys(instance: DagsterInstance, line: Line = RECORDING_LINE) -> Sequence[str]:
     """The partition keys in the order in which they were added."""
-    return instance.get_dynamic_partitions(str(RECORDINGS.name))
+    return instance.get_dynamic_partitions(str(line.partitions.name))
 
 
 def event_log_position(instance: DagsterInstance) -> int:
@@ -70,8 +68,8 @@ def event_log_position(instance: DagsterInstance) -> int:
 def read_history(instance: DagsterInstance) -> History:
     """A handful of indexed queries, whatever the number of recordings."""
     keys = known_keys(instance)
-    successes = _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION)
-    outcomes = _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION)
+    successes = latest_versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION)
+    outcomes = latest_versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION)
     return History(
         known=keys,
         observed=observed_fingerprints(instance),
@@ -85,23 +83,25 @@ def read_history(instance: DagsterInstance) -> History:
         },
         skips={key: skip for key, version in outcomes.items() if (skip := data_versions.parse_skip(version))},
         in_flight=in_flight(instance, keys),
-        overtaken=_overtaken(instance, successes.keys() & outcomes.keys()),
+        overtaken=overtaken(instance, COMPRESSED_AUDIO, successes.keys() & outcomes.keys()),
     )
 
 
 def observed_fingerprints(instance: DagsterInstance, keys: Sequence[str] | None = None) -> Mapping[str, Fingerprint]:
     """The source files as they were last observed, of these recordings or of all."""
-    observed = _versions(instance, RECORDING_DIRECTORY, DagsterEventType.ASSET_OBSERVATION, keys)
+    observed = latest_versions(instance, RECORDING_DIRECTORY, DagsterEventType.ASSET_OBSERVATION, keys)
     # Anybody may report an observation, over Dagster's API too, of any version.
     parsed = {key: data_versions.parse_observed(version) for key, version in observed.items()}
     return {key: fingerprint for key, fingerprint in parsed.items() if fingerprint is not None}
 
 
-def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mapping[str, str]:
-    """The run that each recording is queued for or being processed by."""
+def in_flight(
+    instance: DagsterInstance, keys_in_order: Sequence[str], line: Line = RECORDING_LINE
+) -> Mapping[str, str]:
+    """The run that each partition is queued for or being processed by."""
     claimed: dict[str, str] = {}
     order = KeyOrder(keys_in_order)
-    for run in _compressing(instance):
+    for run in _working(instance, line):
         for key in _keys_of(run, order):
             claimed.setdefault(key, run.run_id)
     return claimed
@@ -109,27 +109,32 @@ def in_flight(instance: DagsterInstance, keys_in_order: Sequence[str]) -> Mappin
 
 def unfinished_again(instance: DagsterInstance, run: DagsterRun) -> Collection[str]:
     """The recordings that had a result before, and of which this run was to make another but has recorded nothing."""
-    if COMPRESSED_AUDIO not in _selection(run):
+    if COMPRESSED_AUDIO not in _selection(run, RECORDING_LINE):
         return ()
-    keys = set(_keys_of(run, KeyOrder(known_keys(instance)))) - _finished_by(instance, run)
-    return _versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, list(keys)).keys()
+    keys = set(_keys_of(run, KeyOrder(known_keys(instance)))) - _finished_by(instance, run, RECORDING_LINE)
+    return latest_versions(instance, COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, list(keys)).keys()
 
 
 def is_anything_in_flight(instance: DagsterInstance) -> bool:
-    return any(True for _ in _compressing(instance))
+    """Whether recordings are in work."""
+    return any(True for _ in _working(instance, RECORDING_LINE))
 
 
-def _compressing(instance: DagsterInstance) -> Iterator[DagsterRun]:
+def _working(instance: DagsterInstance, line: Line) -> Iterator[DagsterRun]:
     runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
-    return (run for run in runs if COMPRESSED_AUDIO in _selection(run))
+    return (run for run in runs if line.decisive in _selection(run, line))
 
 
 def claimed_before(
-    instance: DagsterInstance, run_id: str, selected: Collection[dg.AssetKey], keys_in_order: Sequence[str]
+    instance: DagsterInstance,
+    run_id: str,
+    selected: Collection[dg.AssetKey],
+    keys_in_order: Sequence[str],
+    line: Line = RECORDING_LINE,
 ) -> Mapping[str, str]:
-    """Those of its own recordings of which an earlier, unfinished run still has to make everything that is selected.
+    """Those of its own partitions of which an earlier, unfinished run still has to make everything that is selected.
 
-    Of two runs that want one recording, the one that was created first does it; the order of the run storage decides,
+    Of two runs that want one partition, the one that was created first does it; the order of the run storage decides,
     so both come to the same answer.
     """
     claimed: dict[str, str] = {}
@@ -143,11 +148,11 @@ def claimed_before(
     wanted = set(_keys_of(ours.dagster_run, order)) if ours else set()
     for record in records:
         run = record.dagster_run
-        if ours is None or record.storage_id >= ours.storage_id or not _selection(run) >= set(selected):
+        if ours is None or record.storage_id >= ours.storage_id or not _selection(run, line) >= set(selected):
             continue
         # What a run has finished is asked only of those that want the same: hundreds may be queued.
         if common := wanted.intersection(_keys_of(run, order)):
-            for key in common - _finished_by(instance, run):
+            for key in common - _finished_by(instance, run, line):
                 claimed.setdefault(key, run.run_id)
     return claimed
 
@@ -203,9 +208,9 @@ def latest_materializations(
             yield records[0].asset_materialization
 
 
-def latest_compression(instance: DagsterInstance, key: str) -> Judged | None:
-    """Which materialization the checks of this recording are about."""
-    records = instance.fetch_materializations(AssetRecordsFilter(COMPRESSED_AUDIO, asset_partitions=[key]), limit=1)
+def latest_materialization(instance: DagsterInstance, asset: dg.AssetKey, key: str) -> Judged | None:
+    """Which materialization the checks of this partition are about."""
+    records = instance.fetch_materializations(AssetRecordsFilter(asset, asset_partitions=[key]), limit=1)
     for record in records.records:
         return Judged(storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp)
     return None
@@ -225,32 +230,34 @@ def _requested_at_seconds(instance: DagsterInstance, run: DagsterRun) -> float:
     return record.create_timestamp.timestamp() if record else time.time()
 
 
-def _finished_by(instance: DagsterInstance, run: DagsterRun) -> set[str]:
-    """The recordings of which a run has recorded all it has to say.
+def _finished_by(instance: DagsterInstance, run: DagsterRun, line: Line) -> set[str]:
+    """The partitions of which a run has recorded all it has to say.
 
-    Where the compressed audio is part of it, its event comes after those of the other products.
+    Where the decisive product is part of it, its event comes after those of the others.
     """
     records = instance.event_log_storage.get_records_for_run(
         run.run_id, of_type={DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_OBSERVATION}
     ).records
-    decisive = {COMPRESSED_AUDIO} & _selection(run) or _selection(run)
+    decisive = {line.decisive} & _selection(run, line) or _selection(run, line)
     return {record.partition_key for record in records if record.partition_key and record.asset_key in decisive}
 
 
-def _overtaken(instance: DagsterInstance, keys: Collection[str]) -> Collection[str]:
+def overtaken(instance: DagsterInstance, asset: dg.AssetKey, keys: Collection[str]) -> Collection[str]:
+    """Those of the partitions whose last failure or skip came after their last success."""
     if not keys:
         return ()
     latest = instance.event_log_storage.get_latest_storage_id_by_partition
-    successes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_MATERIALIZATION, set(keys))
-    outcomes = latest(COMPRESSED_AUDIO, DagsterEventType.ASSET_OBSERVATION, set(keys))
+    successes = latest(asset, DagsterEventType.ASSET_MATERIALIZATION, set(keys))
+    outcomes = latest(asset, DagsterEventType.ASSET_OBSERVATION, set(keys))
     return frozenset(key for key in keys if outcomes[key] > successes[key])
 
 
-def _selection(run: DagsterRun) -> set[dg.AssetKey]:
-    """What a run makes of its recordings; none is noted when it makes everything of its job."""
-    if run.asset_selection:
-        return set(run.asset_selection)
-    return set(RECORDING_PRODUCTS) if run.job_name == COMPRESSION_JOB else set()
+def _selection(run: DagsterRun, line: Line) -> set[dg.AssetKey]:
+    """What a run makes of a line's partitions; none is noted when it makes everything of its job."""
+    selected = set(run.asset_selection or ())
+    if line.together and not selected.isdisjoint(line.products):
+        return set(line.products)
+    return selected or (set(line.products) if run.job_name == line.job_name else set())
 
 
 def _keys_of(run: DagsterRun, order: KeyOrder) -> Sequence[str]:
@@ -262,8 +269,9 @@ def _keys_of(run: DagsterRun, order: KeyOrder) -> Sequence[str]:
     return ()
 
 
-def _versions(
+def latest_versions(
     instance: DagsterInstance, asset: dg.AssetKey, event_type: DagsterEventType, keys: Sequence[str] | None = None
 ) -> dict[str, str]:
+    """The data version of the newest event of each partition, of these or of all."""
     found = instance.event_log_storage.get_latest_tags_by_partition(asset, event_type, [DATA_VERSION_TAG], keys)
     return {key: tags[DATA_VERSION_TAG] for key, tags in found.items()}

@@ -2,26 +2,20 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterInstance
-from sqlalchemy.exc import IntegrityError
 
 from audio_compressor.defs.bulk_events import report_events
 from audio_compressor.defs.dead_runs import end_dead_runs
 from audio_compressor.defs.events import adoption_materialized, directory_observed, skip_observed
-from audio_compressor.defs.history import event_log_position, known_keys, read_history, requested_tag
+from audio_compressor.defs.history import event_log_position, read_history
 from audio_compressor.defs.looks import read_looks, write_looks
-from audio_compressor.defs.names import (
-    COMPRESSION_JOB,
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-)
-from audio_compressor.defs.partitions import RECORDINGS
+from audio_compressor.defs.names import COMPRESSION_JOB
+from audio_compressor.defs.requests import add_partitions, run_tags
 from audio_compressor.defs.resources import Resources
 from audio_compressor.errors import AudioCompressorError
 from audio_compressor.intake.adoption import Adoption, find_adoptable
@@ -175,28 +169,6 @@ class _Look:
     began_at_seconds: float
     plan: Plan
     history: History
-
-
-def add_partitions(instance: DagsterInstance, keys: Sequence[str]) -> None:
-    """Add keys in this order; another process may be adding the same ones."""
-    try:
-        instance.add_dynamic_partitions(str(RECORDINGS.name), list(keys))
-    except IntegrityError:
-        # Dagster looks which keys are there and then inserts the others; somebody was in between.
-        known = set(known_keys(instance))
-        instance.add_dynamic_partitions(str(RECORDINGS.name), [key for key in keys if key not in known])
-
-
-def run_tags(keys: KeyRange, looked_at_seconds: float) -> dict[str, str]:
-    """One run for one key or for one contiguous range, asked for by a look at the source.
-
-    For each run of a range, Dagster's daemon reads all keys eight times (100,000: 2 s); for a single key it reads none.
-    """
-    if keys.first == keys.last:
-        target = {PARTITION_TAG: keys.first}
-    else:
-        target = {RANGE_START_TAG: keys.first, RANGE_END_TAG: keys.last}
-    return {**target, **requested_tag(looked_at_seconds)}
 
 
 def run_request(keys: KeyRange, run_key: str, looked_at_seconds: float) -> dg.RunRequest:

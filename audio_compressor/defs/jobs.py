@@ -2,8 +2,16 @@
 
 import dagster as dg
 
-from audio_compressor.defs.names import COMPRESSION_JOB, PROCESSING_REPORT, RECORDING_PRODUCTS, REPORT_JOB
+from audio_compressor.defs.names import (
+    COMPRESSION_JOB,
+    PROCESSING_REPORT,
+    RECORDING_PRODUCTS,
+    REPORT_JOB,
+    STREAMING_JOB,
+    TRACK_PRODUCTS,
+)
 from audio_compressor.defs.relocation import relocation_job
+from audio_compressor.defs.track_tidying import tidying_job
 from audio_compressor.defs.verification import verification_job
 
 compression_job = dg.define_asset_job(
@@ -13,10 +21,16 @@ compression_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*RECORDING_PRODUCTS).without_checks(),
     description="Download, compress and publish the recordings of one range of partitions.",
 )
+streaming_job = dg.define_asset_job(
+    STREAMING_JOB,
+    selection=dg.AssetSelection.assets(*TRACK_PRODUCTS).without_checks(),  # as above
+    description="Make and publish the renditions of one range of tracks.",
+)
 report_job = dg.define_asset_job(
     REPORT_JOB,
     selection=dg.AssetSelection.assets(PROCESSING_REPORT),
     description="Bring the processing report up to date.",
 )
 
-JOBS = (compression_job, report_job, relocation_job, verification_job)
+RECORDING_JOBS = (compression_job, report_job, relocation_job, verification_job)
+TRACK_JOBS = (streaming_job, tidying_job)

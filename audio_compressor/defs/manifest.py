@@ -6,7 +6,7 @@ from dagster import DagsterInstance
 
 from audio_compressor.defs.events import import_materialized
 from audio_compressor.defs.history import event_log_position, read_history
-from audio_compressor.defs.intake import add_partitions
+from audio_compressor.defs.requests import add_partitions
 from audio_compressor.recording import chronological
 from audio_compressor.reporting.results import Result
 

@@ -9,6 +9,10 @@ RAW_AUDIO = dg.AssetKey(Product.RAW_AUDIO.value)
 COMPRESSED_AUDIO = dg.AssetKey(Product.COMPRESSED_AUDIO.value)
 RECORDING_METADATA = dg.AssetKey(Product.RECORDING_METADATA.value)
 RECORDING_PRODUCTS = (RAW_AUDIO, COMPRESSED_AUDIO, RECORDING_METADATA)
+TRACK = dg.AssetKey("track")
+AAC_AUDIO = dg.AssetKey("aac_audio")
+HLS_RENDITIONS = dg.AssetKey("hls_renditions")
+TRACK_PRODUCTS = (TRACK, AAC_AUDIO, HLS_RENDITIONS)
 STORED_FILES = dg.AssetKey("stored_files")
 PROCESSING_REPORT = dg.AssetKey("processing_report")
 
@@ -16,7 +20,9 @@ COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
 RELOCATION_JOB = "relocation_job"
 VERIFICATION_JOB = "verification_job"
-JOB_NAMES = frozenset({COMPRESSION_JOB, REPORT_JOB, RELOCATION_JOB, VERIFICATION_JOB})
+STREAMING_JOB = "streaming_job"
+TIDYING_JOB = "track_tidying_job"
+JOB_NAMES = frozenset({COMPRESSION_JOB, REPORT_JOB, RELOCATION_JOB, VERIFICATION_JOB, STREAMING_JOB, TIDYING_JOB})
 
 # Runs that hold a connection to the SFTP server; dagster.yaml says how many there may be.
 SFTP_POOL = "sftp"
@@ -40,3 +46,5 @@ INPUT_EVENT_TAG = "dagster/input_event_pointer/"
 PROCESS_TAG = "audio_compressor/process"
 # When the source was looked at for a run (ISO 8601), where that is not when the run was created.
 REQUESTED_TAG = "audio_compressor/requested_at"
+# Under which name a run's uploads were claimed before it was created.
+CLAIM_TAG = "audio_compressor/claim"

@@ -1,33 +1,24 @@
 """The night without a daemon: the same look at the source and the same jobs, executed in this process one by one."""
 
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster import DagsterInstance
-from dagster._core.utils import make_new_run_id
-from dagster_shared.error import SerializableErrorInfo
 
 from audio_compressor.batch.connections import SharedConnection
 from audio_compressor.batch.model import Outcome, Progress
 from audio_compressor.definitions import build_definitions
-from audio_compressor.defs.dead_runs import process_tag
-from audio_compressor.defs.intake import Survey, Surveyor, run_tags
+from audio_compressor.defs.in_process import execute, reason_of
+from audio_compressor.defs.intake import Survey, Surveyor
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.report_history import last_cursor, newest_result
+from audio_compressor.defs.requests import run_tags
 from audio_compressor.defs.resources import Resources, build_resources
 from audio_compressor.intake.plan import Plan
 from audio_compressor.intake.ranges import KeyRange
 from audio_compressor.settings import Settings
-
-# The outcomes are shown by the caller; Dagster's own console log would say everything twice.
-_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-# By which people and service managers end a command.
-_ENDING = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
 
 
 class Watcher(Progress):
@@ -93,11 +84,11 @@ def _run_night(
 
     job = definitions.resolve_job_def(COMPRESSION_JOB)
     for keys in ranges:
-        result = _execute(job, instance, run_tags(keys, survey.looked_at_seconds))
+        result = execute(job, instance, run_tags(keys, survey.looked_at_seconds))
         if not result.success:
             _account_for(keys, result, collector)
     if not ranges and resources.has_stranded():
-        _execute(definitions.resolve_job_def(RELOCATION_JOB), instance, {})
+        execute(definitions.resolve_job_def(RELOCATION_JOB), instance, {})
     return Night(survey, collector.outcomes, _report(definitions, instance))
 
 
@@ -105,8 +96,8 @@ def _report(definitions: dg.Definitions, instance: DagsterInstance) -> str | Non
     """Bring the report up to date where there is something new; the reason why that did not work."""
     if newest_result(instance) <= last_cursor(instance):
         return None
-    result = _execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
-    return None if result.success else _reason(result)
+    result = execute(definitions.resolve_job_def(REPORT_JOB), instance, {})
+    return None if result.success else reason_of(result)
 
 
 def look(settings: Settings, instance: DagsterInstance) -> Plan:
@@ -118,62 +109,9 @@ def look(settings: Settings, instance: DagsterInstance) -> Plan:
     return Surveyor(instance, build_resources(settings)).plan()
 
 
-def _execute(job: dg.JobDefinition, instance: DagsterInstance, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
-    run_id = make_new_run_id()
-    with _signals() as was_interrupted:
-        result = job.execute_in_process(
-            run_config=_QUIET,
-            instance=instance,
-            tags={**tags, **process_tag(run_id)},  # from the start; a run that a launcher starts marks itself
-            run_id=run_id,
-            raise_on_error=False,
-        )
-        if was_interrupted():
-            raise KeyboardInterrupt
-    return result
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether somebody wanted the command to end meanwhile.
-
-    Dagster ends the run that a signal interrupts; one that comes when the last step is done it forgets (1.13,
-    `capture_interrupts`), and the night went on.
-    """
-    if threading.current_thread() is not threading.main_thread():  # where signals do not go
-        yield lambda: False
-        return
-    numbers, written = socket.socketpair()
-    with numbers, written:
-        for end in (numbers, written):
-            end.setblocking(False)
-        before = signal.set_wakeup_fd(written.fileno(), warn_on_full_buffer=False)
-        try:
-            yield lambda: not _ENDING.isdisjoint(_received(numbers))
-        finally:
-            signal.set_wakeup_fd(before)
-
-
-def _received(numbers: socket.socket) -> bytes:
-    try:
-        return numbers.recv(4096)
-    except BlockingIOError:
-        return b""
-
-
 def _account_for(keys: KeyRange, result: dg.ExecuteInProcessResult, collector: _Collector) -> None:
     """A run that failed as a whole leaves recordings without an outcome: they failed with it."""
     told = {outcome.directory for outcome in collector.outcomes}
     for key in keys.keys:
         if key not in told:
-            collector.finished(Outcome(key, "failed", _reason(result)))
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    messages = [(error.cause or error).message.strip() for error in _errors(result)]
-    return messages[0] if messages else f"run {result.run_id} failed"
-
-
-def _errors(result: dg.ExecuteInProcessResult) -> list[SerializableErrorInfo]:
-    found = (getattr(event.event_specific_data, "error", None) for event in result.all_events)
-    return [error for error in found if isinstance(error, SerializableErrorInfo)]
+            collector.finished(Outcome(key, "failed", reason_of(result)))

@@ -3,3 +3,4 @@
 import dagster as dg
 
 RECORDINGS = dg.DynamicPartitionsDefinition(name="recordings")
+TRACKS = dg.DynamicPartitionsDefinition(name="tracks")

@@ -3,6 +3,7 @@
 No resource holds a secret: credentials are looked up each time a connection is made.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from threading import Event
@@ -12,18 +13,22 @@ import dagster as dg
 from pydantic import BaseModel
 
 from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
+from audio_compressor.audio.normalization import LoudnessTarget
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.batch.model import SourceFiles, Tools
+from audio_compressor.catalog.catalog import Catalog, open_catalog
 from audio_compressor.intake.listing import Listing, PassOver, list_source, look_into_all
 from audio_compressor.intake.plan import Rules
 from audio_compressor.retries import Retry
 from audio_compressor.settings import (
     AudioSettings,
+    CredentialSettings,
     RunningSettings,
     Settings,
     SftpSettings,
     SourceSettings,
     StorageSettings,
+    TrackSettings,
 )
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection, SftpEndpoint
@@ -32,7 +37,13 @@ from audio_compressor.sftp.process import SftpProcess
 from audio_compressor.storage import build_storage
 from audio_compressor.storage.base import Storage
 from audio_compressor.storage.fallback import FallbackStorage
+from audio_compressor.storage.s3_writer import Encryption
+from audio_compressor.streaming.model import Recipe, TrackTools
+from audio_compressor.tracks.bucket import TrackBucket
+from audio_compressor.tracks.layout import Prefixes
 
+# Three renditions side by side keep two CPUs busy.
+ENCODES_OF_A_TRACK = 2
 # Dagster gives an evaluation of a sensor or schedule 60 s. A server that hangs at each step must not use them up.
 _LISTING_TIMEOUTS = Timeouts(connect_seconds=8, banner_seconds=8, auth_seconds=10, channel_seconds=15)
 
@@ -82,6 +93,27 @@ class AudioResource(dg.ConfigurableResource, AudioSettings):  # type: ignore[typ
         return find_ffmpeg(self.ffmpeg_binary)
 
 
+class TracksResource(dg.ConfigurableResource, TrackSettings):  # type: ignore[type-arg]
+    """The bucket of tracks, and what is made of them."""
+
+    def prefixes(self) -> Prefixes:
+        return Prefixes(self.raw_prefix, self.processed_prefix, self.failed_prefix)
+
+    def recipe(self) -> Recipe:
+        return Recipe(
+            LoudnessTarget(self.target_lufs, self.true_peak_dbtp, self.loudness_range_lu),
+            self.peak_policy,
+            self.aac_coder,
+            self.segment_duration,
+            self.hls_segment_type,
+        )
+
+    def open_catalog(self) -> AbstractContextManager[Catalog | None]:
+        """The table of uploads, or None where there is none. Its URL holds a password, so it is no field of this."""
+        url = CredentialSettings().catalog_url.get_secret_value()
+        return open_catalog(url) if url else nullcontext()
+
+
 class RunningResource(dg.ConfigurableResource, RunningSettings):  # type: ignore[type-arg]
     """How the work is done: retries, workers, staging."""
 
@@ -125,6 +157,47 @@ class Resources:
             encoders=self.running.encoders,
             temp_dir=Path(self.running.temp_dir),
         )
+
+
+@dataclass(frozen=True)
+class TrackResources:
+    """What tracks are made with, as the code location names them."""
+
+    tracks: TracksResource
+    storage: StorageResource
+    audio: AudioResource
+    running: RunningResource
+
+    def by_name(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def open_bucket(self, retry: Retry | None = None) -> TrackBucket:
+        """To be closed by the caller; a context manager."""
+        return TrackBucket(
+            self.tracks.tracks_bucket,
+            self.tracks.prefixes(),
+            self.storage.s3_endpoint_url,
+            retry=retry or self.running.retry(),
+            encryption=Encryption(self.tracks.s3_encryption, self.tracks.s3_kms_key_id),
+        )
+
+    def tools(self, bucket: TrackBucket) -> TrackTools:
+        return TrackTools(
+            bucket=bucket,
+            recipe=self.tracks.recipe(),
+            ffmpeg=self.audio.ffmpeg(),
+            encoders=max(1, self.running.encoders // ENCODES_OF_A_TRACK),
+            temp_dir=Path(self.running.temp_dir),
+        )
+
+
+def build_track_resources(settings: Settings) -> TrackResources:
+    return TrackResources(
+        TracksResource(**_of(settings, TrackSettings)),
+        StorageResource(**_of(settings, StorageSettings)),
+        AudioResource(**_of(settings, AudioSettings)),
+        RunningResource(**_of(settings, RunningSettings)),
+    )
 
 
 def build_resources(settings: Settings) -> Resources:

@@ -22,7 +22,7 @@ RELOCATION_INTERVAL_SECONDS = 900
 # An evaluation has 60 s, and then the daemon takes 2 to 7 ms for each event that it stores. What is over is found
 # again at the next tick.
 MOST_PER_TICK = 500
-_LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
+LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 
 
 @dg.sensor(
@@ -40,12 +40,12 @@ def new_recordings_sensor(
     running: RunningResource,
 ) -> dg.SensorResult:
     now_seconds = time.time()
-    outage = _outage(context.cursor)
+    outage = read_outage(context.cursor)
     if outage and outage.is_pause(now_seconds):
         return dg.SensorResult(skip_reason=outage.explain(now_seconds), cursor=context.cursor)
     try:
         surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
-        survey = surveyor.fresh(_LISTING_RETRY, most=MOST_PER_TICK)
+        survey = surveyor.fresh(LISTING_RETRY, most=MOST_PER_TICK)
     except AudioCompressorError as error:
         outage = Outage.after(outage, str(error), now_seconds, INTERVAL_SECONDS)
         return dg.SensorResult(skip_reason=outage.explain(now_seconds), cursor=json.dumps(outage.to_json()))
@@ -105,7 +105,7 @@ def processing_report_sensor(context: dg.SensorEvaluationContext) -> dg.SensorRe
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"report {newest}")])
 
 
-def _outage(cursor: str | None) -> Outage | None:
+def read_outage(cursor: str | None) -> Outage | None:
     """The cursor is the outage, if there is one; a cursor that cannot be read is none."""
     try:
         return Outage.from_json(json.loads(cursor or "null"))

@@ -28,14 +28,11 @@ class Outage:
         # A clock that was set back must not make a pause of days.
         return now_seconds < self.next_look_at_seconds <= now_seconds + LONGEST_PAUSE_SECONDS
 
-    def explain(self, now_seconds: float) -> str:
+    def explain(self, now_seconds: float, what: str = "The source cannot be listed") -> str:
         since = datetime.fromtimestamp(self.since_seconds, UTC)
         attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         pause_seconds = max(self.next_look_at_seconds - now_seconds, 0)
-        return (
-            f"The source cannot be listed since {since:%Y-%m-%dT%H:%M:%SZ} ({attempts}, the next in "
-            f"{pause_seconds:.0f} s): {self.reason}"
-        )
+        return f"{what} since {since:%Y-%m-%dT%H:%M:%SZ} ({attempts}, the next in {pause_seconds:.0f} s): {self.reason}"
 
     def to_json(self) -> list[Any]:
         return [self.since_seconds, self.attempts, self.next_look_at_seconds, self.reason]

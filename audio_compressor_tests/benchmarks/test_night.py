@@ -12,6 +12,7 @@ from audio_compressor_tests.fixtures.studio import CHECKOUT
 from benchmarks.night import OURS, PLAIN, Scenario
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("openssh_server")  # skipped where there is none to measure with
 def test_one_small_round(tmp_path: Path) -> None:
     results = tmp_path / "results.json"

@@ -74,6 +74,7 @@ def start_backfill(
     return backfill.backfill_id
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")  # Dagster calls it itself
 @pytest.mark.usefixtures("daemon")
@@ -106,6 +107,7 @@ def test_sensor_then_backfills_of_a_range_and_of_one_asset(studio: Studio, insta
     assert studio.leftovers() == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources`:DeprecationWarning")  # Dagster calls it itself
 def test_everything_is_killed_in_mid_run_and_started_again(

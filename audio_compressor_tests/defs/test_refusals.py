@@ -121,6 +121,7 @@ def test_a_night_that_is_refused(
         assert secret.encode() not in stored
 
 
+@pytest.mark.long
 def test_a_silent_secrets_manager_is_not_waited_for_with_every_recording(
     studio: Studio, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def wait_until_healthy(process: "subprocess.Popen[bytes]", log: Path) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.long
 def test_a_code_server_and_its_web_server(tmp_path: Path) -> None:
     port, web_port = free_port(), free_port()
     module = ("--module-name", "audio_compressor.definitions")
@@ -95,6 +96,7 @@ def test_a_code_server_and_its_web_server(tmp_path: Path) -> None:
         assert check(code_server) == (1, f"the code server on port {port} does not answer: DEADLINE_EXCEEDED\n")
 
 
+@pytest.mark.long
 def test_a_daemon(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     """What tells is the database: whether it has heartbeats, and none older than the half hour that Dagster allows."""
     with waiting("dagster-daemon", "run") as silent:

@@ -134,6 +134,7 @@ def describe(machine: Machine, kubeconfig: Path) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_night(deployment: Deployment) -> None:
     """One story, since everything together takes a minute to start."""

@@ -25,7 +25,7 @@ from audio_compressor_tests.deploy.rendered import (
 )
 
 KNOWN_VARIABLES = {name.upper() for group in GROUPS for name in group.model_fields}
-REQUIRED_VARIABLES = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
+REQUIRED_VARIABLES = {"SFTP_HOST"}
 # Of Dagster, of the launcher, and of images that are not ours.
 OTHER_VARIABLES = {
     "DAGSTER_HOME",

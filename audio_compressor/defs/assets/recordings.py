@@ -24,7 +24,7 @@ from audio_compressor.defs.history import (
     done_since_requested,
     event_log_position,
     known_keys,
-    latest_compression,
+    latest_materialization,
     latest_materializations,
     observed_fingerprints,
 )
@@ -112,7 +112,7 @@ def build_recording_assets(batch_size: int) -> dg.AssetsDefinition:
         instance, selected, keys = context.instance, context.selected_asset_keys, list(context.partition_keys)
         mark_process(instance, context.run)
         log_position = partial(event_log_position, instance)
-        judged = partial(latest_compression, instance)
+        judged = partial(latest_materialization, instance, COMPRESSED_AUDIO)
         started_at = log_position()
         observed = observed_fingerprints(instance, keys)
         outcomes = []

@@ -1,0 +1,200 @@
+"""`audio-compressor tracks`: make the renditions of uploaded tracks, now."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from audio_compressor.cli.environment import (
+    EXIT_ALL_FAILED,
+    EXIT_SOME_FAILED,
+    load_track_environment,
+    log_to_stderr,
+    open_instance,
+)
+from audio_compressor.cli.terminal import console
+from audio_compressor.defs.track_intake import TrackSurvey
+from audio_compressor.defs.track_night import TrackNight, TrackWatcher, run_tracks
+from audio_compressor.reporting import formatting
+from audio_compressor.settings import Settings
+from audio_compressor.streaming.explain import explain_track
+from audio_compressor.streaming.model import TrackOutcome
+from audio_compressor.streaming.plan import explain_plan
+from audio_compressor.texts import visible
+
+log = logging.getLogger(__name__)
+
+_COLOURS = {"success": "green", "failed": "red", "skipped": "yellow"}
+
+
+def make(names: Sequence[str] | None) -> int:
+    """Make the tracks of these names, or everything that waits (None); returns the exit code.
+
+    Raises:
+        AudioCompressorError: nothing could be done at all.
+        KeyboardInterrupt: interrupted, or terminated.
+    """
+    return make_with(load_track_environment(), names)
+
+
+def make_with(settings: Settings, names: Sequence[str] | None) -> int:
+    """As `make`, with these settings."""
+    out = console()
+    watcher: _Bar | _Lines
+    if sys.stderr.isatty():
+        watcher = _Bar(console(stderr=True))
+    else:
+        log_to_stderr(settings.log_level)
+        watcher = _Lines()
+    with open_instance() as instance, watcher:
+        night = run_tracks(settings, instance, watcher, names)
+    _summarise(night, out)
+    return _exit_code(night, were_named=names is not None)
+
+
+def _exit_code(night: TrackNight, *, were_named: bool) -> int:
+    plan = night.survey.plan
+    bad = len(night.failed) + len(plan.refused)
+    skipped = sum(outcome.status == "skipped" for outcome in night.outcomes) + len(plan.in_flight)
+    if not bad:
+        return EXIT_SOME_FAILED if skipped and were_named else 0
+    nothing_is_done = bad == len(night.outcomes) + len(plan.refused) and not plan.done
+    return EXIT_ALL_FAILED if nothing_is_done else EXIT_SOME_FAILED
+
+
+def _summarise(night: TrackNight, out: Console) -> None:
+    plan = night.survey.plan
+    if night.outcomes:
+        out.print(_table(night.outcomes))
+    for outcome in night.outcomes:
+        level, line = explain_track(outcome)
+        if level > logging.INFO:
+            out.print(escape(line), soft_wrap=True)
+    for refused in plan.refused:
+        out.print(f"{escape(refused.file_name)}: refused: {escape(refused.reason)}", soft_wrap=True)
+    for key in plan.in_flight:
+        out.print(f"{escape(key)}: not yet: another run works on it")
+    if plan.done:
+        out.print(f"{plan.done} were done before and are skipped.")
+    elif not night.outcomes and not plan.refused and not plan.in_flight:
+        out.print("Nothing to do: no track waits.")
+
+
+def _table(outcomes: Sequence[TrackOutcome]) -> Table:
+    """One line for each track. Loudness is integrated, in LUFS, before and after; MB is 1,000,000 bytes."""
+    table = Table(
+        caption="MB is 1,000,000 bytes. Out: all that is published; loudness and true peak of the M4A.",
+        caption_justify="left",
+    )
+    table.add_column("track", no_wrap=True)
+    for name in ("MB", "out MB", "length", "LUFS", "out LUFS", "dBTP"):
+        table.add_column(name, justify="right")
+    table.add_column("mode")
+    table.add_column("outcome", no_wrap=True)
+    for outcome in sorted(outcomes, key=lambda each: each.key):
+        table.add_row(
+            escape(visible(outcome.key)), *_figures(outcome), f"[{_COLOURS[outcome.status]}]{outcome.status}[/]"
+        )
+    return table
+
+
+def _figures(outcome: TrackOutcome) -> tuple[str, ...]:
+    uploaded = formatting.megabytes(formatting.to_mb(outcome.raw.size_bytes)) if outcome.raw else ""
+    if outcome.published is None:
+        return uploaded, "", "", "", "", "", ""
+    published, details = outcome.published, outcome.published.details
+    loudness = details.get("loudness", {})
+    before, after = loudness.get("before", {}), loudness.get("after", {}).get("high", {})
+    size_bytes = sum(file.size_bytes for file in published.files.values())
+    return (
+        uploaded,
+        formatting.megabytes(formatting.to_mb(size_bytes)),
+        formatting.duration(details.get("duration_seconds")),
+        _figure(before.get("integrated_lufs")),
+        _figure(after.get("integrated_lufs")),
+        _figure(after.get("true_peak_dbtp")),
+        "was there" if outcome.was_there else str(loudness.get("mode", "")),
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+class _Lines(TrackWatcher):
+    """One line for each track, with time and level."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        pass
+
+    def surveyed(self, survey: TrackSurvey) -> None:
+        for line in explain_plan(survey.plan).splitlines():
+            log.info(line)
+
+    def finished(self, outcome: TrackOutcome) -> None:
+        log.log(*explain_track(outcome))
+
+
+class _Bar(TrackWatcher):
+    """Tracks done, and what is being worked on."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeElapsedColumn(),
+        )
+        self._progress = Progress(*columns, console=console, transient=True)
+        self._all: TaskID = self._progress.add_task("Looking at what waits", total=None, done="")
+        self._tasks: dict[str, TaskID] = {}
+        self._finished = 0
+        self._waiting = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def surveyed(self, survey: TrackSurvey) -> None:
+        self._waiting = len(survey.plan.waiting)
+        self._progress.update(
+            self._all, description="Tracks", total=self._waiting, completed=0, done=f"0/{self._waiting}"
+        )
+
+    def downloading(self, key: str, size_bytes: int) -> None:
+        self._tasks[key] = self._progress.add_task(f"  downloading {escape(key)}", total=size_bytes or None, done="")
+
+    def downloaded(self, key: str, size_bytes: int) -> None:
+        self._progress.advance(self._tasks[key], size_bytes)
+
+    def encoding(self, key: str, fraction: float) -> None:
+        task = self._tasks[key]
+        self._progress.update(task, description=f"  encoding {escape(key)}", total=1.0, completed=fraction)
+
+    def publishing(self, key: str, size_bytes: int) -> None:
+        self._progress.update(self._tasks[key], description=f"  publishing {escape(key)}", total=None)
+        self._progress.advance(self._tasks[key], size_bytes)
+
+    def finished(self, outcome: TrackOutcome) -> None:
+        self._finished += 1
+        if task := self._tasks.pop(outcome.key, None):
+            self._progress.remove_task(task)
+        self._progress.update(self._all, completed=self._finished, done=f"{self._finished}/{self._waiting}")
+        if outcome.status != "success":
+            self._progress.console.print(escape(explain_track(outcome)[1]))

@@ -1,0 +1,183 @@
+"""Turns outcomes of tracks into Dagster events. The metadata keys of their assets are made here and nowhere else."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from audio_compressor.defs import data_versions
+from audio_compressor.defs.event_parts import (
+    Event,
+    Judged,
+    Upstream,
+    bounded,
+    check_evaluated,
+    iso,
+    megabytes,
+    version_tags,
+)
+from audio_compressor.defs.names import AAC_AUDIO, DATA_VERSION_TAG, HLS_RENDITIONS, TRACK
+from audio_compressor.hls.layout import PLAYLIST_NAME
+from audio_compressor.reporting.formatting import to_mb
+from audio_compressor.streaming.checks import CHECKED_PRODUCTS, Product
+from audio_compressor.streaming.model import TrackOutcome
+from audio_compressor.texts import escape_line
+from audio_compressor.tracks.published import Published
+from audio_compressor.tracks.raw import RawObject
+from audio_compressor.tracks.track import METADATA_NAME, Track
+
+PRODUCT_KEYS: Mapping[Product, dg.AssetKey] = {"aac_audio": AAC_AUDIO, "hls_renditions": HLS_RENDITIONS}
+
+
+def track_events(
+    outcome: TrackOutcome, log_position: Callable[[], int], judged: Callable[[dg.AssetKey, str], Judged | None]
+) -> Iterator[Event]:
+    """Everything that one track's outcome has to say, to be logged as it is yielded; the renditions come last.
+
+    ``log_position`` tells the position of the event log, ``judged`` which materialization a check is about.
+    """
+    key, raw, published = outcome.key, outcome.raw, outcome.published
+    if raw and published:
+        yield _track(key, raw, outcome.raw_uri, published)
+        upstream = Upstream(TRACK, _raw_version(raw), log_position())
+        yield _aac_audio(outcome, published, upstream)
+        yield _hls_renditions(outcome, raw, published, upstream)
+    for check in outcome.checks:
+        asset = PRODUCT_KEYS[CHECKED_PRODUCTS[check.name]]
+        yield check_evaluated(check, asset, key, judged(asset, key) if published else None)
+    if outcome.status != "success":
+        yield _not_done(outcome)
+
+
+def _track(key: str, raw: RawObject, uri: str | None, published: Published) -> dg.AssetMaterialization:
+    details = published.details
+    return dg.AssetMaterialization(
+        TRACK,
+        partition=key,
+        metadata={
+            "uri": uri or "",
+            "file_name": raw.track.file_name,
+            "size_mb": megabytes(raw.size_bytes),
+            "etag": raw.etag,
+            "sha256": published.source.sha256,
+            "uploaded_at": iso(raw.modified_at),
+            **_known(
+                duration_seconds=details.get("duration_seconds"),
+                codec=details.get("source_codec"),
+                sample_rate_hz=details.get("source_sample_rate_hz"),
+                channels=details.get("source_channels"),
+                repair=details.get("repair"),
+            ),
+        },
+        tags={DATA_VERSION_TAG: _raw_version(raw)},
+    )
+
+
+def _raw_version(raw: RawObject) -> str:
+    return data_versions.of_raw_track(raw.fingerprint, raw.track.file_name)
+
+
+def _aac_audio(outcome: TrackOutcome, published: Published, upstream: Upstream) -> dg.AssetMaterialization:
+    name = Track(published.source.file_name).audio_name
+    file, loudness = published.files[name], _part(published.details, "loudness")
+    before, after = _part(loudness, "before"), _part(_part(loudness, "after"), "high")
+    rendition = _part(_part(published.details, "renditions"), "high")
+    return dg.AssetMaterialization(
+        AAC_AUDIO,
+        partition=outcome.key,
+        description=escape_line(bounded("; ".join(loudness.get("warnings", ())))) or None,
+        metadata={
+            "uri": f"{outcome.published_uri}{name}",
+            "size_mb": megabytes(file.size_bytes),
+            "sha256": file.sha256,
+            **_known(
+                bitrate_kbps=rendition.get("bitrate_kbps"),
+                loudness_mode=loudness.get("mode"),
+                loudness_reason=loudness.get("reason"),
+                gain_db=loudness.get("gain_db"),
+                limited_db=loudness.get("limited_db"),
+                target_lufs=loudness.get("target_lufs"),
+                input_lufs=before.get("integrated_lufs"),
+                input_true_peak_dbtp=before.get("true_peak_dbtp"),
+                input_range_lu=before.get("range_lu"),
+                output_lufs=after.get("integrated_lufs"),
+                output_true_peak_dbtp=after.get("true_peak_dbtp"),
+                output_range_lu=after.get("range_lu"),
+                warnings="; ".join(loudness.get("warnings", ())) or None,
+                ffmpeg_command=rendition.get("command"),
+            ),
+        },
+        tags=version_tags(file.sha256, upstream),
+    )
+
+
+def _hls_renditions(
+    outcome: TrackOutcome, raw: RawObject, published: Published, upstream: Upstream
+) -> dg.AssetMaterialization:
+    details = published.details
+    return dg.AssetMaterialization(
+        HLS_RENDITIONS,
+        partition=outcome.key,
+        metadata={
+            "uri": f"{outcome.published_uri}{PLAYLIST_NAME}",
+            "metadata_uri": f"{outcome.published_uri}{METADATA_NAME}",
+            "size_mb": megabytes(sum(file.size_bytes for file in published.files.values())),
+            "files": len(published.files),
+            "renditions": dg.MetadataValue.md(_table(details)),
+            **_known(
+                segments=details.get("segments"),
+                segment_type=details.get("segment_type"),
+                target_duration_seconds=details.get("target_duration_seconds"),
+            ),
+            "settings_fingerprint": published.settings_fingerprint,
+            "published_at": iso(published.published_at),
+            "was_published_before": outcome.was_there,
+            "processing_seconds": round(outcome.seconds, 1),
+        },
+        tags=version_tags(data_versions.of_renditions(raw.fingerprint, published.settings_fingerprint), upstream),
+    )
+
+
+def _not_done(outcome: TrackOutcome) -> dg.AssetObservation:
+    reason = bounded(outcome.reason or "")
+    fingerprint = outcome.raw.fingerprint if outcome.raw and outcome.status == "failed" else ""
+    size = {"size_mb": megabytes(outcome.raw.size_bytes)} if outcome.raw else {}
+    return dg.AssetObservation(
+        HLS_RENDITIONS,
+        partition=outcome.key,
+        description=escape_line(f"{outcome.status}: {reason}"),
+        metadata={"outcome": outcome.status, "reason": reason, "processed_at": iso(datetime.now(UTC)), **size},
+        tags={DATA_VERSION_TAG: data_versions.of_failed_track(outcome.status, fingerprint)},
+    )
+
+
+def _table(details: Mapping[str, Any]) -> str:
+    lines = ["| rendition | kbit/s | bandwidth | average | MB | LUFS | dBTP |", "|---|--:|--:|--:|--:|--:|--:|"]
+    after = _part(_part(details, "loudness"), "after")
+    for name, each in _part(details, "renditions").items():
+        loudness = _part(after, name)
+        figures = (
+            each.get("bitrate_kbps"),
+            each.get("bandwidth"),
+            each.get("average_bandwidth"),
+            f"{to_mb(each.get('size_bytes', 0)):.3f}",
+            loudness.get("integrated_lufs"),
+            loudness.get("true_peak_dbtp"),
+        )
+        lines.append(f"| {name} | " + " | ".join("" if figure is None else str(figure) for figure in figures) + " |")
+    return "\n".join(lines)
+
+
+def _part(details: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Of metadata.json, which somebody may have written by hand."""
+    found = details.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _known(**figures: float | int | str | None) -> dict[str, float | int | str]:
+    return {
+        name: bounded(figure) if isinstance(figure, str) else figure
+        for name, figure in figures.items()
+        if figure is not None
+    }

@@ -1,0 +1,103 @@
+"""A batch of tracks that is stopped in the midst of its work leaves nothing behind, at once."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from audio_compressor.audio.ffmpeg import find_ffmpeg
+from audio_compressor.audio.normalization import LoudnessTarget
+from audio_compressor.retries import Retry
+from audio_compressor.streaming.model import Recipe, TrackProgress, TrackTools, Work
+from audio_compressor.streaming.pipeline import process_tracks
+from audio_compressor.tracks.bucket import TrackBucket
+from audio_compressor.tracks.track import Track
+from audio_compressor_tests.fixtures.music import PUBLISHED, Music
+from audio_compressor_tests.fixtures.s3_server import BUCKET
+
+RECIPE = Recipe(LoudnessTarget(), "limit", "fast", 10, "mpegts")
+
+
+class Stop(Exception):  # noqa: N818
+    """What a person's Ctrl+C is to the thread that drives the batch."""
+
+
+class At(TrackProgress):
+    """Sends a signal when a stage is reached."""
+
+    def __init__(self, stage: str) -> None:
+        self.reached_at_seconds = 0.0
+        self._stage = stage
+
+    def downloading(self, *_: object) -> None:
+        self._at("downloading")
+
+    def encoding(self, *_: object) -> None:
+        self._at("encoding")
+
+    def publishing(self, *_: object) -> None:
+        self._at("publishing")
+
+    def _at(self, stage: str) -> None:
+        if stage == self._stage and not self.reached_at_seconds:
+            self.reached_at_seconds = time.monotonic()
+            os.kill(os.getpid(), signal.SIGALRM)
+
+
+@pytest.fixture(autouse=True)
+def _signal_stops() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, stop)
+    yield
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def tools(music: Music, tmp_path: Path) -> Callable[[TrackBucket], TrackTools]:
+    return lambda bucket: TrackTools(bucket, RECIPE, find_ffmpeg(), 1, tmp_path / "staging")
+
+
+def threads() -> set[str]:
+    return {thread.name.partition("_")[0] for thread in threading.enumerate()} & {
+        *("download", "encode", "publish", "rendition")
+    }
+
+
+@pytest.mark.parametrize("stage", ["downloading", "encoding", "publishing"])
+def test_stopped(music: Music, tools: Callable[[TrackBucket], TrackTools], tmp_path: Path, stage: str) -> None:
+    works = [Work(Track(f"song-{number}.wav")) for number in range(4)]
+    for work in works:
+        music.put(work.track.file_name, seconds=40)
+    progress = At(stage)
+    with TrackBucket(BUCKET, endpoint_url=music.server.url, retry=Retry(1, 0)) as bucket:
+        batch = process_tracks(works, tools(bucket), run_id="run", progress=progress)
+        with pytest.raises(Stop), closing(batch):
+            for _ in batch:
+                pass
+    assert time.monotonic() - progress.reached_at_seconds < 5
+    assert threads() == set()
+    assert list((tmp_path / "staging").glob("*/*")) == []
+    assert len([key for key in music.server.keys(PUBLISHED) if key.endswith("/playlist.m3u8")]) % 4 == 0
+
+
+def test_a_mistake_in_the_program_ends_the_batch(
+    music: Music, tools: Callable[[TrackBucket], TrackTools], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(TrackProgress):
+        def publishing(self, *_: object) -> None:
+            raise SystemError
+
+    music.put("song.wav")
+    with TrackBucket(BUCKET, endpoint_url=music.server.url, retry=Retry(1, 0)) as bucket:
+        [outcome] = process_tracks([Work(Track("song.wav"))], tools(bucket), run_id="run", progress=Broken())
+    assert outcome.status == "failed"
+    assert outcome.reason == "unexpected SystemError; the log of the run says more"
+    assert "unexpected error" in caplog.text
