@@ -42,8 +42,9 @@ def conforms(report: HlsReport) -> CheckResult:
         lines = [f"{finding.where}: {finding.text} ({finding.source})" for finding in report.findings]
         summary = "; ".join(lines)
     else:
-        summary = f"{len(report.variants)} renditions of {report.segments} segments play to their end"
+        summary = f"{len(report.variants)} renditions, of {report.segments} segments together, play to their end"
     figures: dict[str, float | int | str] = {"findings": len(report.findings), "segments": report.segments}
     if report.notes:
-        figures["notes"] = "; ".join(f"{note.text} ({note.source})" for note in report.notes)
+        # Each rendition has the same to say.
+        figures["notes"] = "; ".join(dict.fromkeys(f"{note.text} ({note.source})" for note in report.notes))
     return CheckResult(HLS_CONFORMS, report.passed, "error", summary, figures)

@@ -64,6 +64,9 @@ def test_from_an_upload_to_renditions(music: Music, instance: dg.DagsterInstance
         "loudness_on_target": True,
         "hls_conforms": True,
     }
+    [conforms] = [each for each in result.get_asset_check_evaluations() if each.check_name == "hls_conforms"]
+    notes = str(conforms.metadata["notes"].value).split("; ")
+    assert len(notes) == len(set(notes))  # each rendition has the same to say
     assert not (music.directory / "staging").exists() or not any((music.directory / "staging").glob("[!.]*"))
 
 
