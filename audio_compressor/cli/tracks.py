@@ -3,8 +3,6 @@
 import logging
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +17,7 @@ from audio_compressor.cli.environment import (
     open_instance,
 )
 from audio_compressor.cli.terminal import console
+from audio_compressor.cli.watchers import Around, AroundWithBar
 from audio_compressor.defs.track_intake import TrackSurvey
 from audio_compressor.defs.track_night import TrackNight, TrackWatcher, run_tracks
 from audio_compressor.reporting import formatting
@@ -127,16 +126,8 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-class _Lines(TrackWatcher):
+class _Lines(Around, TrackWatcher):
     """One line for each track, with time and level."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        pass
 
     def surveyed(self, survey: TrackSurvey) -> None:
         for line in explain_plan(survey.plan).splitlines():
@@ -146,7 +137,7 @@ class _Lines(TrackWatcher):
         log.log(*explain_track(outcome))
 
 
-class _Bar(TrackWatcher):
+class _Bar(AroundWithBar, TrackWatcher):
     """Tracks done, and what is being worked on."""
 
     def __init__(self, console: Console) -> None:
@@ -161,15 +152,6 @@ class _Bar(TrackWatcher):
         self._tasks: dict[str, TaskID] = {}
         self._finished = 0
         self._waiting = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def surveyed(self, survey: TrackSurvey) -> None:
         self._waiting = len(survey.plan.waiting)

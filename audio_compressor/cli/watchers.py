@@ -18,8 +18,8 @@ from audio_compressor.reporting.formatting import megabytes, to_mb
 log = logging.getLogger(__name__)
 
 
-class TerminalWatcher(Watcher):
-    """To be used as a context manager around the night."""
+class Around:
+    """To be used as a context manager around the work; there is nothing to begin or to end here."""
 
     def __enter__(self) -> Self:
         return self
@@ -30,7 +30,26 @@ class TerminalWatcher(Watcher):
         pass
 
 
-class ProgressBar(TerminalWatcher):
+class AroundWithBar(Around):
+    """The same, with a bar that is drawn meanwhile."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class TerminalWatcher(Around, Watcher):
+    """Told about a night."""
+
+
+class ProgressBar(AroundWithBar, TerminalWatcher):
     """Recordings done, megabytes downloaded, and what is being worked on."""
 
     def __init__(self, console: Console) -> None:
@@ -46,15 +65,6 @@ class ProgressBar(TerminalWatcher):
         self._task: TaskID = self._progress.add_task("Looking at the source", total=None, downloaded="")
         self._downloaded_bytes = 0
         self._total_bytes = 0
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def surveyed(self, survey: Survey) -> None:
         self._total_bytes = sum(item.recording.fingerprint.size_bytes for item in survey.to_process)
