@@ -3,7 +3,8 @@
     python -m benchmarks.tracks [speed] [coders] [loudness] [--seconds 652] [--rounds 3] [--coder fast]
 
 speed: one track by the document's way (loudnorm in one pass, then four encodes) and by ours, with the same FFmpeg,
-bitrates and AAC coder; and the normalisation alone, by ffmpeg-normalize and by ours. Ratios are those of the medians.
+bitrates and AAC coder, and beside them the three encodes without anything else; and the normalisation alone, by
+ffmpeg-normalize and by ours. Ratios are those of the medians.
 coders: what FFmpeg's AAC coders and their tools cost and give, by the noise-to-mask ratio (see noise_to_mask.py).
 loudness: source, target and result of several sounds, by meters that are not ours: pyloudnorm, and scipy at 8 times
 the rate.
@@ -32,7 +33,7 @@ from scipy import signal
 from audio_compressor.audio.aac import write_excerpts
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.audio.k_weighting import block_energies
-from audio_compressor.audio.ladder import LADDER, AacCoder
+from audio_compressor.audio.ladder import LADDER, AacCoder, RenditionProfile
 from audio_compressor.audio.limiter import LoudnessModel
 from audio_compressor.audio.loudness import measure_loudness
 from audio_compressor.audio.normalization import LoudnessTarget, PeakPolicy, plan_loudness
@@ -75,6 +76,7 @@ def _speed(directory: Path, arguments: argparse.Namespace) -> Iterator[Table]:
     for coder in arguments.coder or get_args(AacCoder):
         contest: dict[str, Callable[[], None]] = {
             "the document's way": partial(_documents_way, track, directory, coder),
+            "our encodes, alone": partial(_encodes, track, directory, coder),
             "make_renditions": partial(_ours, track, directory, coder),
         }
         title = f"{arguments.seconds:.0f} s of stereo to M4A and three renditions, AAC coder {coder}"
@@ -127,6 +129,16 @@ def _documents_way(track: Path, directory: Path, coder: AacCoder) -> None:
         hls = ("-f", "hls", "-hls_time", "10", "-hls_playlist_type", "vod")
         names = ("-hls_segment_filename", str(segments / "segment_%03d.ts"), str(segments / "playlist.m3u8"))
         _run("-i", normalized, *aac, "-b:a", bitrate, "-ar", rate, *hls, *names)
+
+
+def _encodes(track: Path, directory: Path, coder: AacCoder) -> None:
+    """What none can go below who encodes the three renditions: nothing is measured or made louder."""
+
+    def encode(profile: RenditionProfile) -> None:
+        _run("-i", str(track), *profile.encoder_arguments(coder), str(directory / f"{profile.name}-alone.m4a"))
+
+    with ThreadPoolExecutor(len(LADDER)) as threads:
+        list(threads.map(encode, LADDER))
 
 
 def _ours(track: Path, directory: Path, coder: AacCoder, policy: PeakPolicy = "limit") -> None:
