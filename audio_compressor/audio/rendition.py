@@ -26,7 +26,8 @@ from audio_compressor.errors import VerificationError
 from audio_compressor.local_files import local_errors
 
 # A second of every 13 tells the change of loudness within 0.07 LU, of every 15 within 0.1: music is alike after minutes
-# and bars, which 13 divides less often. What is shorter than a minute is encoded as a whole to know it.
+# and bars, which 13 divides less often. What is shorter than a minute is encoded as a whole to know
+# it: limited music of 20 s missed its goal by up to 0.2 LU before, and by 0.04 since.
 _SAMPLE_PACKETS = 43
 _SAMPLED_EVERY_PACKETS = 560
 _LEAST_SAMPLED_SECONDS = 60.0
@@ -118,15 +119,14 @@ class RenditionMaker:
         return choose_treatment(self.measured, self.plan, self.model, ceiling_dbtp, louder_lu)
 
     def _loss_lu(self) -> float:
-        """How much loudness the encoder will take away, by samples of a second."""
-        if self.plan.goal_lufs is None or self.sound.duration_seconds < _LEAST_SAMPLED_SECONDS:
+        """How much loudness the encoder will take away, by samples of it."""
+        if self.plan.goal_lufs is None:
             return 0.0
-        step, frames = _SAMPLED_EVERY_PACKETS * PACKET_FRAMES, _SAMPLE_PACKETS * PACKET_FRAMES
-        spans: list[Span] = [(start, frames) for start in range(0, self.sound.frames - frames, step)]
+        spans = self._sampled()
         raw, encoded = self.path.with_suffix(".sample"), self.path.with_suffix(".sampled")
         try:
             write_excerpts(self.sound, raw, spans, self._treatment(0.0))
-            sampled = replace(self.sound, path=raw, frames=frames * len(spans))
+            sampled = replace(self.sound, path=raw, frames=sum(frames for _, frames in spans))
             before = self._measure_raw(sampled)
             self.encoder.encode_raw(raw, encoded, self.profile)
             after = self._measure(encoded, sampled.frames).loudness
@@ -136,6 +136,12 @@ class RenditionMaker:
         if before.integrated_lufs is None or after.integrated_lufs is None:
             return 0.0
         return before.integrated_lufs - after.integrated_lufs
+
+    def _sampled(self) -> list[Span]:
+        if self.sound.duration_seconds < _LEAST_SAMPLED_SECONDS:
+            return [(0, self.sound.frames)]
+        step, frames = _SAMPLED_EVERY_PACKETS * PACKET_FRAMES, _SAMPLE_PACKETS * PACKET_FRAMES
+        return [(start, frames) for start in range(0, self.sound.frames - frames, step)]
 
     def _encoded(self, louder_lu: float, dips: Decibels) -> _Attempt:
         treatment = self._treatment(louder_lu).with_dips(dips)

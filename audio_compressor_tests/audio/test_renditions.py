@@ -122,7 +122,7 @@ def test_speech_reaches_the_target_with_little_limiting(workshop: Workshop) -> N
     made = workshop.make(CLIPS / "ben-1.opus")
     assert (made.plan.mode, made.plan.goal_lufs) == ("limit", -14.0)
     assert "3.6 dB louder, and peaks limited" in made.plan.reason
-    assert 2.8 < made.limited_db < 6.0
+    assert 2.8 < made.limited_db < 7.0
     judge_by_ear(made)
 
 
