@@ -12,6 +12,7 @@ import numpy as np
 from audio_compressor.audio.aac import AacEncoder
 from audio_compressor.audio.ffmpeg import input_arguments, tail
 from audio_compressor.audio.ladder import PACKET_FRAMES
+from audio_compressor.audio.m4a import Packets
 from audio_compressor.audio.stereo import CHANNELS, FRAME_BYTES
 from audio_compressor.audio.true_peak import BLOCK, Floats, PeakMeter
 from audio_compressor.errors import VerificationError
@@ -24,7 +25,7 @@ _SYNC, _OBJECT_TYPE_LESS_1, _RATE_INDEX, _HEADER_BYTES = 0xFFF1, 1, 4, 7
 
 
 def peaks_after(
-    packets: Sequence[bytes],
+    packets: Packets,
     exchanged: Iterable[int],
     peaks: Floats,
     frames: int,

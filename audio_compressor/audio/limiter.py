@@ -31,7 +31,13 @@ _RELATIVE_GATE_LU = -10.0
 _CLOSE_LU = 0.005
 _MOST_STEPS = 40
 
-Decibels = npt.NDArray[np.float64]
+# In 32 bits, as the peaks are: of an hour, an array in 64 bits has 20 MB, and each rendition keeps four of them.
+Decibels = Floats
+
+
+def nothing_off(peaks: Floats) -> Decibels:
+    """The curve of sound that is left as it is."""
+    return np.zeros(len(peaks) + 1, np.float32)
 
 
 def attenuation_db(over_db: Decibels) -> Decibels:
@@ -39,12 +45,12 @@ def attenuation_db(over_db: Decibels) -> Decibels:
 
     Where ``over_db`` is 0 or less, nothing has to be.
     """
-    edges = np.zeros(len(over_db) + 1)
+    edges = nothing_off(over_db)
     np.maximum(edges[:-1], over_db, out=edges[:-1])
     np.maximum(edges[1:], over_db, out=edges[1:])
     if not edges.any():
         return edges
-    # In place wherever it can be: of two hours, each of these arrays has 40 MB.
+    # In place wherever it can be: of two hours, each of these arrays has 20 MB.
     held = edges.copy()
     for distance in range(1, _REACH_BLOCKS + 1):
         np.maximum(held[distance:], edges[:-distance], out=held[distance:])
@@ -64,7 +70,7 @@ def attenuation_db(over_db: Decibels) -> Decibels:
 def over_ceiling_db(peaks: Floats, gain_db: float, ceiling_dbtp: float) -> Decibels:
     """How far each block is over the ceiling after ``gain_db``; 0 where it is not."""
     lowest = 10 ** ((ceiling_dbtp - gain_db) / 20)
-    over: Decibels = np.zeros(len(peaks))
+    over: Decibels = np.zeros(len(peaks), np.float32)
     high = peaks > lowest
     over[high] = 20 * np.log10(peaks[high] / lowest)
     return over
@@ -83,14 +89,14 @@ class LoudnessModel:
         kept = (begin * begin + begin * end + end * end) / 3  # the mean square of a straight line
         steps = len(kept) // _STEP_BLOCKS
         each = (self.energies * kept)[: steps * _STEP_BLOCKS].reshape(steps, _STEP_BLOCKS).mean(axis=1)
-        sums = np.concatenate([[0.0], np.cumsum(each)])
+        sums = np.concatenate([[0.0], np.cumsum(each, dtype=np.float64)])
         powers = (sums[_STEPS:] - sums[:-_STEPS]) / _STEPS
         for gate in (_power(GATE_LUFS), _power(_RELATIVE_GATE_LU + self._mean_lufs(powers, _power(GATE_LUFS)))):
             powers = powers[powers > gate]
         return _lufs(float(powers.mean())) if len(powers) else -math.inf
 
     @staticmethod
-    def _mean_lufs(powers: Decibels, gate: float) -> float:
+    def _mean_lufs(powers: npt.NDArray[np.float64], gate: float) -> float:
         loud = powers[powers > gate]
         return _lufs(float(loud.mean())) if len(loud) else GATE_LUFS
 
@@ -99,8 +105,7 @@ def most_lufs(
     model: LoudnessModel, peaks: Floats, source_lufs: float, ceiling_dbtp: float, most_gain_db: float
 ) -> float:
     """How loud the limited sound becomes with the most gain that it may have."""
-    flat = np.zeros(len(peaks) + 1)
-    return source_lufs - model.lufs(flat) + _limited_lufs(model, peaks, ceiling_dbtp, most_gain_db)
+    return source_lufs - model.lufs(nothing_off(peaks)) + _limited_lufs(model, peaks, ceiling_dbtp, most_gain_db)
 
 
 def gain_for_loudness(
@@ -112,7 +117,7 @@ def gain_for_loudness(
     found by halving.
     """
     loudness = partial(_limited_lufs, model, peaks, ceiling_dbtp)
-    correction_lu = source_lufs - model.lufs(np.zeros(len(peaks) + 1))  # of the model, against the real meter
+    correction_lu = source_lufs - model.lufs(nothing_off(peaks))  # of the model, against the real meter
     low_db, high_db = goal_lufs - source_lufs, most_gain_db
     if high_db <= low_db or loudness(high_db) + correction_lu <= goal_lufs:
         return high_db
@@ -144,7 +149,7 @@ def multipliers(edges_db: Decibels, first_frame: int, frames: int) -> Floats:
     """The curve itself: a factor for each frame of a stretch of the sound."""
     first_block, skipped = divmod(first_frame, BLOCK)
     edges = edges_db[first_block : (first_frame + frames - 1) // BLOCK + 2]
-    factors: Floats = (10 ** (-edges / 20)).astype(np.float32)
+    factors: Floats = (10 ** (-edges / 20)).astype(np.float32, copy=False)
     along: Floats = (np.arange(BLOCK) / BLOCK).astype(np.float32)
     curve: Floats = factors[:-1, None] + np.diff(factors)[:, None] * along
     return curve.reshape(-1)[skipped : skipped + frames]

@@ -13,7 +13,7 @@ import numpy as np
 from audio_compressor.audio.aac import Span
 from audio_compressor.audio.ladder import PACKET_FRAMES
 from audio_compressor.audio.limiter import Decibels, attenuation_db, over_ceiling_db
-from audio_compressor.audio.m4a import window
+from audio_compressor.audio.m4a import Packets, window
 from audio_compressor.audio.true_peak import BLOCK, Floats
 
 # An encoder that begins in the middle has to find its step sizes and windows first, and where two windows meet both
@@ -64,9 +64,7 @@ def excerpts(dips: Decibels, frames: int) -> list[Excerpt]:
     return found
 
 
-def replacements(
-    old: Sequence[bytes], new: Sequence[bytes], exchanged: Sequence[Excerpt]
-) -> Mapping[int, bytes] | None:
+def replacements(old: Packets, new: Packets, exchanged: Sequence[Excerpt]) -> Mapping[int, bytes] | None:
     """Which packets of ``new`` (the excerpts, encoded as one sound) take the place of which of ``old``.
 
     At both ends of what is exchanged stands a packet whose windows are the same in both, so that the next one overlaps
@@ -83,7 +81,7 @@ def replacements(
     return replaced
 
 
-def _begin(old: Sequence[bytes], new: Sequence[bytes], excerpt: Excerpt, offset: int) -> int | None:
+def _begin(old: Packets, new: Packets, excerpt: Excerpt, offset: int) -> int | None:
     if excerpt.first == 0:
         return 0
     for number in range(excerpt.needed.start, excerpt.first + _SETTLED_PACKETS, -1):
@@ -92,7 +90,7 @@ def _begin(old: Sequence[bytes], new: Sequence[bytes], excerpt: Excerpt, offset:
     return None
 
 
-def _end(old: Sequence[bytes], new: Sequence[bytes], excerpt: Excerpt, offset: int) -> int | None:
+def _end(old: Packets, new: Packets, excerpt: Excerpt, offset: int) -> int | None:
     last = len(old) - 1
     if excerpt.end >= last:
         return last

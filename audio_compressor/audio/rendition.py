@@ -13,7 +13,7 @@ import numpy as np
 from audio_compressor.audio.aac import AacEncoder, Span, write_excerpts
 from audio_compressor.audio.exchanged import peaks_after
 from audio_compressor.audio.ladder import PACKET_FRAMES, RenditionProfile
-from audio_compressor.audio.limiter import Decibels, LoudnessModel
+from audio_compressor.audio.limiter import Decibels, LoudnessModel, nothing_off
 from audio_compressor.audio.loudness import Loudness, Measured, measure_loudness, measure_output
 from audio_compressor.audio.m4a import read_m4a
 from audio_compressor.audio.normalization import LoudnessPlan, LoudnessTarget
@@ -96,8 +96,8 @@ class RenditionMaker:
             VerificationError: the result does not decode to its end, or has another length.
             EncodingError, OutOfSpaceError, FfmpegMissingError, CancelledError: see `Ffmpeg.run`.
         """
-        none = np.zeros(len(self.measured.peaks) + 1)
-        attempt = self._lowered(self._corrected(self._encoded(self._loss_lu(), none)))
+        nothing = nothing_off(self.measured.peaks)
+        attempt = self._lowered(self._corrected(self._encoded(self._loss_lu(), nothing)))
         self.report(1.0)
         return Rendition(
             profile=self.profile,
@@ -107,7 +107,7 @@ class RenditionMaker:
             limited_db=attempt.treatment.limited_db,
             corrections=attempt.corrections,
             command=attempt.command,
-            packets=len(read_m4a(self.path).sizes),
+            packets=len(read_m4a(self.path)),
         )
 
     @property
@@ -211,7 +211,7 @@ class RenditionMaker:
     def _patched(self, before: Measured, exchanged: Collection[int]) -> Measured:
         """To decode and measure all of 300 s takes 0.8 s of CPU, and there are up to four rounds."""
         scratch = self.path.with_suffix(".aac")
-        packets = read_m4a(self.path).packets()
+        packets = read_m4a(self.path)
         peaks = peaks_after(packets, exchanged, before.peaks, before.frames, self._limit_dbtp, scratch, self.encoder)
         loudness = replace(before.loudness, true_peak_dbtp=dbtp(float(peaks.max(initial=0.0))))
         return replace(before, loudness=loudness, peaks=peaks)
@@ -246,13 +246,15 @@ class RenditionMaker:
         try:
             self.encoder.encode_excerpts(self.sound, encoded, self.profile, treatment, spans)
             old = read_m4a(self.path)
-            packets = replacements(old.packets(), read_m4a(encoded).packets(), stretches)
+            packets = replacements(old, read_m4a(encoded), stretches)
         finally:
             encoded.unlink(missing_ok=True)
         if packets is None or not old.has_size_table:
             return ()
+        new = self.path.with_suffix(".exchanged")
+        old.write_exchanged(packets, new)
         with local_errors(self.path):
-            self.path.write_bytes(old.exchanged(packets))
+            new.replace(self.path)
         return packets.keys()
 
     def _measure_raw(self, sound: Stereo) -> Loudness:

@@ -3,15 +3,20 @@
 import threading
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from audio_compressor.audio.limiter import Decibels, LoudnessModel, attenuation_db, gain_for_loudness, over_ceiling_db
+from audio_compressor.audio.limiter import (
+    Decibels,
+    LoudnessModel,
+    attenuation_db,
+    gain_for_loudness,
+    nothing_off,
+    over_ceiling_db,
+)
 from audio_compressor.audio.loudness import Measured
 from audio_compressor.audio.normalization import MOST_LIMITING_DB, LoudnessPlan
 
 # An encoder that takes more has left out what the sound is made of; what is left would only be heard as too loud.
 MOST_MAKE_UP_LU = 6.0
-# Of a track of hours, each array on the way takes 20 MB for each hour; three renditions look for their gains at once.
+# Of a track of hours, each array on the way takes 10 MB for each hour; three renditions look for their gains at once.
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -41,14 +46,13 @@ def choose_treatment(
 
     With a ``model`` its peaks are limited to ``ceiling_dbtp``.
     """
-    none = np.zeros(len(measured.peaks) + 1)
     lufs = measured.loudness.integrated_lufs
     if plan.goal_lufs is None or lufs is None:
-        return Treatment(plan.gain_db, none)
+        return Treatment(plan.gain_db, nothing_off(measured.peaks))
     louder_lu = min(louder_lu, MOST_MAKE_UP_LU)
     goal_lufs = plan.goal_lufs + louder_lu
     if model is None:
-        return Treatment(goal_lufs - lufs, none)
+        return Treatment(goal_lufs - lufs, nothing_off(measured.peaks))
     most_gain_db = ceiling_dbtp + MOST_LIMITING_DB + louder_lu - measured.loudness.true_peak_dbtp
     with _ONE_AT_A_TIME:
         gain_db = gain_for_loudness(model, measured.peaks, lufs, goal_lufs, ceiling_dbtp, most_gain_db)

@@ -12,6 +12,7 @@ from audio_compressor.audio.limiter import (
     gain_for_loudness,
     most_lufs,
     multipliers,
+    nothing_off,
     over_ceiling_db,
 )
 from audio_compressor.audio.true_peak import BLOCK, PeakMeter
@@ -31,16 +32,17 @@ def limited(sound: Sound, gain_db: float, ceiling_dbtp: float) -> Sound:
     return sound * 10 ** (gain_db / 20) * multipliers(edges_db, 0, len(sound))[:, None]
 
 
-@given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=60))
+@given(st.lists(st.floats(0.0, 20.0, width=32), min_size=1, max_size=60))
 def test_as_much_is_taken_off_as_each_block_needs(over_db: list[float]) -> None:
-    edges_db = attenuation_db(np.array(over_db))
+    needed_db = np.array(over_db, np.float32)
+    edges_db = attenuation_db(needed_db)
     assert len(edges_db) == len(over_db) + 1
-    assert (np.minimum(edges_db[:-1], edges_db[1:]) >= np.array(over_db) - 1e-9).all()
-    assert edges_db.max() <= max(over_db) + 1e-6
+    assert (np.minimum(edges_db[:-1], edges_db[1:]) >= needed_db).all()
+    assert edges_db.max() <= max(over_db) + 1e-5
 
 
 def test_it_begins_before_a_peak_and_lets_go_after_it() -> None:
-    over_db = np.zeros(1000)
+    over_db = np.zeros(1000, np.float32)
     over_db[500] = 6.0
     changed = np.flatnonzero(attenuation_db(over_db))
     milliseconds = 1000 * (changed - 500) / BLOCKS_PER_SECOND
@@ -49,7 +51,7 @@ def test_it_begins_before_a_peak_and_lets_go_after_it() -> None:
 
 
 def test_a_voice_comes_back_between_the_peaks_of_its_periods() -> None:
-    over_db = np.zeros(7000)
+    over_db = np.zeros(7000, np.float32)
     over_db[::12] = 6.0  # of 58 Hz
     assert attenuation_db(over_db)[6::12].max() == 0.0
 
@@ -107,7 +109,7 @@ def whole_blocks(seconds: float, parts: tuple[float, ...] = (1.0,)) -> Sound:
 def test_the_model_foretells_the_loudness_of_limited_sound(parts: tuple[float, ...]) -> None:
     sound = whole_blocks(9.0, parts)
     model, peaks = energies(sound), peaks_of(sound)
-    assert model.lufs(np.zeros(len(peaks) + 1)) == pytest.approx(integrated_lufs(sound), abs=0.05)
+    assert model.lufs(nothing_off(peaks)) == pytest.approx(integrated_lufs(sound), abs=0.05)
     edges_db = attenuation_db(over_ceiling_db(peaks, 8.0, -3.0))
     assert edges_db.max() > 8
     assert model.lufs(edges_db) + 8.0 == pytest.approx(integrated_lufs(limited(sound, 8.0, -3.0)), abs=0.1)
@@ -133,4 +135,4 @@ def test_a_gain_is_never_more_than_it_may_be() -> None:
 
 def test_silence_has_no_loudness() -> None:
     model = LoudnessModel(np.zeros(7000, np.float32))
-    assert model.lufs(np.zeros(7001)) == -np.inf
+    assert model.lufs(nothing_off(model.energies)) == -np.inf

@@ -11,6 +11,7 @@ from audio_compressor.audio.aac import AacEncoder
 from audio_compressor.audio.exchanged import peaks_after
 from audio_compressor.audio.ffmpeg import Ffmpeg
 from audio_compressor.audio.ladder import LADDER, PACKET_FRAMES
+from audio_compressor.audio.limiter import Decibels
 from audio_compressor.audio.m4a import M4a, read_m4a, window
 from audio_compressor.audio.overshoot import Excerpt, dips_db, excerpts, replacements
 from audio_compressor.audio.progress import no_progress
@@ -25,7 +26,7 @@ from audio_compressor_tests.wav_files import Sound, sample_bytes, silence, write
 
 LOW = LADDER[-1]
 SECONDS = 8.0
-FLAT = np.zeros(round(SECONDS * RATE_HZ) // BLOCK + 2)
+FLAT = np.zeros(round(SECONDS * RATE_HZ) // BLOCK + 2, np.float32)
 
 
 class Studio:
@@ -46,6 +47,10 @@ class Studio:
         return path
 
 
+def packets_of(m4a: M4a) -> list[bytes]:
+    return [m4a[number] for number in range(len(m4a))]
+
+
 @pytest.fixture
 def studio(tmp_path: Path, ffmpeg: Ffmpeg, children: ChildProcesses) -> Studio:
     return Studio(tmp_path, ffmpeg, children)
@@ -54,20 +59,20 @@ def studio(tmp_path: Path, ffmpeg: Ffmpeg, children: ChildProcesses) -> Studio:
 def test_every_packet_is_found(studio: Studio) -> None:
     path = studio.encode(music(SECONDS))
     m4a = read_m4a(path)
-    packets = m4a.packets()
-    assert len(packets) == -(-round(SECONDS * RATE_HZ) // PACKET_FRAMES) + 1
+    packets = packets_of(m4a)
+    assert len(packets) == len(m4a) == -(-round(SECONDS * RATE_HZ) // PACKET_FRAMES) + 1
     assert b"".join(packets) == path.read_bytes()[-sum(m4a.sizes) :]
-    assert m4a.exchanged({}) == path.read_bytes()
+    m4a.write_exchanged({}, studio.path / "same.m4a")
+    assert (studio.path / "same.m4a").read_bytes() == path.read_bytes()
     assert {window(packet) for packet in packets} >= {1, 2, 4}, "long, beginning to be short, short"
 
 
 def test_packets_of_other_sizes_take_the_place_of_others(studio: Studio) -> None:
     first = read_m4a(studio.encode(music(SECONDS)))
     second = read_m4a(studio.encode(music(SECONDS) * 0.1, "b.m4a"))
-    new = dict(enumerate(second.packets()))
     path = studio.path / "c.m4a"
-    path.write_bytes(first.exchanged(new))
-    assert read_m4a(path).packets() == second.packets()
+    first.write_exchanged(dict(enumerate(packets_of(second))), path)
+    assert packets_of(read_m4a(path)) == packets_of(second)
     assert np.array_equal(decode(path, channels=2), decode(studio.path / "b.m4a", channels=2))
 
 
@@ -75,7 +80,7 @@ def test_digital_silence_has_packets_of_one_size(studio: Studio) -> None:
     m4a = read_m4a(studio.encode(silence(SECONDS)))
     assert not m4a.has_size_table
     assert len(set(m4a.sizes)) == 1
-    assert len(m4a.packets()) == len(m4a.sizes)
+    assert b"".join(packets_of(m4a)) == (studio.path / "a.m4a").read_bytes()[-sum(m4a.sizes) :]
 
 
 def without_size_table(data: bytes) -> bytes:
@@ -116,7 +121,7 @@ def test_a_file_that_is_put_together_otherwise_is_refused(
 # -- overshoots
 
 
-def dipped(blocks: range) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def dipped(blocks: range) -> Decibels:
     """Peaks of 3 dB over the limit there."""
     peaks = np.zeros(len(FLAT) - 1, np.float32)
     peaks[blocks.start : blocks.stop] = 10 ** (1.5 / 20)
@@ -137,10 +142,10 @@ def exchange(studio: Studio, sound: Sound, blocks: range) -> tuple[M4a, list[Exc
     new = studio.path / "new.m4a"
     studio.encoder.encode_excerpts(decoded, new, LOW, Treatment(0.0, dips), spans)
     old = read_m4a(path)
-    packets = replacements(old.packets(), read_m4a(new).packets(), stretches)
+    packets = replacements(old, read_m4a(new), stretches)
     assert packets is not None
     exchanged = studio.path / "exchanged.m4a"
-    exchanged.write_bytes(old.exchanged(packets))
+    old.write_exchanged(packets, exchanged)
     return old, stretches, exchanged
 
 
@@ -150,8 +155,8 @@ def test_only_the_sound_around_a_dip_changes(studio: Studio, first: int) -> None
     old, (stretch,), exchanged = exchange(studio, sound, range(first, first + 5))
     before, after = decode(studio.path / "a.m4a", channels=2), decode(exchanged, channels=2)
     assert len(before) == len(after) == len(sound)
-    new = read_m4a(exchanged).packets()
-    changed = [number for number, packet in enumerate(old.packets()) if packet != new[number]]
+    new = read_m4a(exchanged)
+    changed = [number for number, packet in enumerate(packets_of(old)) if packet != new[number]]
     peaks = peaks_after(new, changed, peaks_of(before), len(sound), FLOOR_DBTP, studio.path / "new", studio.encoder)
     assert not np.array_equal(peaks_of(before), peaks_of(after))
     assert peaks == pytest.approx(peaks_of(after), abs=1e-6), "as the whole file is measured"
@@ -171,7 +176,7 @@ def test_only_the_sound_around_a_dip_changes(studio: Studio, first: int) -> None
 def test_every_block_that_is_measured_anew_reads_as_in_the_whole_file(studio: Studio) -> None:
     sound = music(SECONDS)
     path = studio.encode(sound)
-    packets, whole = read_m4a(path).packets(), peaks_of(decode(path, channels=2))
+    packets, whole = read_m4a(path), peaks_of(decode(path, channels=2))
     exchanged, nothing = range(3, len(packets), 9), np.full_like(whole, -1.0)
     peaks = peaks_after(packets, exchanged, nothing, len(sound), FLOOR_DBTP, studio.path / "new", studio.encoder)
     anew = np.flatnonzero(peaks >= 0)
