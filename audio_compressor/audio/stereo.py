@@ -18,8 +18,9 @@ from audio_compressor.processes import ChildProcesses
 SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
 FRAME_BYTES = 4 * CHANNELS
-# What is kept in memory for each second of a track adds up to 300 MB in this time. A mix tape lasts two hours.
-MOST_SECONDS = 4 * 3600
+# A mix tape lasts two hours. Making renditions of one hour took 540 MB, 400 of them for its length: of what lasts longer
+# than this, 2 GB, which a run pod has, would not be enough.
+MOST_SECONDS = 3 * 3600
 # Digital silence packs into next to nothing: a megabyte of FLAC can claim 28 days, and would fill the disk. No music
 # takes less than 2 kbit/s, and no track is silent for ten minutes.
 _MOST_SILENT_SECONDS = 600
@@ -70,7 +71,7 @@ def decode_to_stereo(
     """Decode ``path`` to ``destination``, 353 kB for each second.
 
     Raises:
-        NotAudioError: the source holds no sound, or more than four hours of it.
+        NotAudioError: the source holds no sound, or more than three hours of it.
         EncodingError: FFmpeg failed or reached its time limit.
         OutOfSpaceError, FfmpegMissingError, CancelledError: see `Ffmpeg.run`.
     """
