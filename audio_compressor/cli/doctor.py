@@ -105,7 +105,7 @@ def _catalog(resources: TrackResources) -> str:
 
 def _ffmpeg(settings: Settings) -> str:
     ffmpeg = find_ffmpeg(settings.ffmpeg_binary)
-    formats = []
+    formats: list[str] = []
     if settings.sftp_host:
         profile = Profile(settings.audio_format, settings.sample_rate, settings.channels, settings.bitrate_kbps)
         ffmpeg.require_encoder(profile.encoder)
