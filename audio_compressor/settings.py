@@ -30,6 +30,7 @@ SAMPLE_RATES_HZ: Mapping[str, tuple[int, ...]] = {
     "m4a": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
 }
 _BITRATE = re.compile(r"^(?P<number>\d+(?:\.\d+)?)(?P<unit>[kKmM]?)$")
+_ENDPOINT = re.compile(r"https?://[^/\s]")
 _BITRATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
@@ -183,9 +184,11 @@ class StorageSettings(BaseModel):
 
     @field_validator("s3_endpoint_url")
     @classmethod
-    def _endpoint_without_secrets(cls, value: str) -> str:
+    def _endpoint(cls, value: str) -> str:
         if "@" in value:
             raise _refuse("a URL without a user name or password, which would be shown; boto3 finds credentials itself")
+        if value and not _ENDPOINT.match(value):
+            raise _refuse("a URL such as https://minio.example.org:9000")
         return value
 
     @field_validator("s3_bucket")

@@ -302,6 +302,12 @@ def test_settings_do_not_change() -> None:
 # -- rules across variables
 
 
+def test_an_endpoint_without_a_scheme_is_refused_here_and_not_by_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problem_of(monkeypatch, "S3_ENDPOINT_URL", "minio:9000") == (
+        "S3_ENDPOINT_URL is 'minio:9000'; allowed: a URL such as https://minio.example.org:9000"
+    )
+
+
 def test_s3_needs_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problem_of(monkeypatch, "STORAGE_BACKEND", "S3") == (
         "S3_BUCKET is ''; allowed: the name of a bucket, since STORAGE_BACKEND is s3"

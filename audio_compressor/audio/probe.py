@@ -21,6 +21,7 @@ FIRST_SAMPLE = "atrim=end_sample=1,ashowinfo"
 # What FFmpeg takes samples of 4 bytes for of which 24 or 16 bits are said to be valid. Cool Edit wrote floats so; to
 # others they are integers, which become noise.
 _AMBIGUOUS_CODECS = {"pcm_f24le", "pcm_f16le"}
+_NOT_ON_LIST = "Format not on whitelist"
 # A header that claims 1 Hz makes seconds of sound into days of it: FFmpeg wrote 32 GB for one small file.
 MIN_SAMPLE_RATE_HZ = 2_000
 # Recorders of bats write 500 kHz, the fastest converters 768. A header may claim 4 GHz, and a second is kept in memory.
@@ -89,7 +90,7 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
     stream = parse_stream(finished.stderr)
     if stream is None:
         raise NotAudioError(
-            f"{path.name} ({size_bytes} bytes) holds no sound that FFmpeg can read: {tail(finished.stderr)}; "
+            f"{path.name} ({size_bytes} bytes) holds no sound that FFmpeg can read: {_why(finished.stderr)}; "
             "check that it is an audio file and arrived whole"
         )
     if any("misdetection possible" in text for _, text in log_lines(finished.stderr)):
@@ -101,6 +102,11 @@ def probe_source(path: Path, *, ffmpeg: Ffmpeg, children: ChildProcesses, timeou
             "neither. Export it again, as WAV of 24 bits or of 32 bits float"
         )
     return Source(path, size_bytes, stream, arguments, header.repair if header else None)
+
+
+def _why(stderr: str) -> str:
+    """A subtitle, a picture or a playlist is recognised as one, and then not on the list of what is opened."""
+    return "it is something else than audio" if _NOT_ON_LIST in stderr else tail(stderr)
 
 
 def _header_with_sound(path: Path) -> WavHeader | None:

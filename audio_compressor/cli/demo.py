@@ -64,6 +64,7 @@ def run_track_demo(path: Path, *, serve: bool) -> int:
     write_player(directory.published, tracks)
     out.print()
     out.print(f"Renditions:  {directory.published}/TRACK/playlist.m3u8", soft_wrap=True)
+    out.print("Dagster UI:  make dev, then open the address it prints")
     if serve:
         with serve_directory(directory.published) as server:
             out.print(f"Listen:      http://127.0.0.1:{server.port}/index.html (Ctrl+C ends it)")

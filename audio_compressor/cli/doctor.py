@@ -16,6 +16,7 @@ from audio_compressor.cli.terminal import console
 from audio_compressor.defs.resources import TrackResources, build_track_resources
 from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError
 from audio_compressor.intake.listing import list_source
+from audio_compressor.retries import Retry
 from audio_compressor.settings import Settings
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection
@@ -24,6 +25,8 @@ from audio_compressor.storage import build_primary
 
 CONNECTION = "connection and host key"
 _MOST_COUNTED = 10_000
+# A person is waiting, and asks again.
+_AT_ONCE = Retry(attempts=1, delay_seconds=0)
 
 
 def examine() -> int:
@@ -84,7 +87,7 @@ def _of_tracks(settings: Settings) -> Iterator[_Finding]:
 
 
 def _tracks(resources: TrackResources) -> str:
-    with resources.open_bucket() as bucket:
+    with resources.open_bucket(_AT_ONCE) as bucket:
         listing = bucket.list_raw()
         written = bucket.check_writable()
     refused = f", {len(listing.refused)} other objects are refused" if listing.refused else ""
@@ -102,11 +105,15 @@ def _catalog(resources: TrackResources) -> str:
 
 def _ffmpeg(settings: Settings) -> str:
     ffmpeg = find_ffmpeg(settings.ffmpeg_binary)
-    profile = Profile(settings.audio_format, settings.sample_rate, settings.channels, settings.bitrate_kbps)
-    ffmpeg.require_encoder(profile.encoder)
+    formats: list[str] = []
+    if settings.sftp_host:
+        profile = Profile(settings.audio_format, settings.sample_rate, settings.channels, settings.bitrate_kbps)
+        ffmpeg.require_encoder(profile.encoder)
+        formats.append(settings.audio_format)
     if settings.tracks_bucket:
         ffmpeg.require_encoder(ENCODER)
-    return f"version {ffmpeg.version} at {ffmpeg.binary}, can write {settings.audio_format}"
+        formats.append("AAC for tracks")
+    return f"version {ffmpeg.version} at {ffmpeg.binary}, can write {' and '.join(formats)}"
 
 
 def _connect(connection: SftpConnection, server: str, settings: Settings) -> str:
@@ -141,7 +148,7 @@ def check_staging(temp_dir: Path) -> str:
     largest_mb = (free_bytes - RESERVE_BYTES) / 2e6
     if largest_mb <= 0:
         raise OutOfSpaceError(f"{temp_dir} has only {free_bytes / 1e6:,.0f} MB free; free some or set TEMP_DIR")
-    return f"{temp_dir} has {free_bytes / 1e9:,.1f} GB free, enough for a recording of {largest_mb:,.0f} MB"
+    return f"{temp_dir} has {free_bytes / 1e9:,.1f} GB free, enough for a file of {largest_mb:,.0f} MB"
 
 
 def _dagster() -> str:

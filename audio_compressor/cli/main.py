@@ -37,9 +37,10 @@ def run() -> None:
 
 @main.command()
 @click.argument("track", nargs=-1)
-@click.option("--all", "all_of_them", is_flag=True, help="Everything that waits, and what failed before.")
+@click.option("--all", "all_of_them", is_flag=True, help="Every track that waits, and what failed before.")
 def tracks(track: tuple[str, ...], *, all_of_them: bool) -> None:
-    """Make and publish the renditions of uploaded tracks.
+    """Make and publish the renditions of uploaded tracks: of each TRACK, which is the name of a file below RAW_PREFIX
+    with or without its extension, or of all that wait.
 
     Exit codes: 0 all good, 1 some tracks failed, 2 configuration error, no connection or all failed, 130 interrupted.
     """
@@ -71,7 +72,7 @@ def demo(directory: Path, *, of_tracks: bool, serve: bool) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check settings, FFmpeg, connection, host key, listing, destination and free space; say what to do."""
+    """Check settings, FFmpeg, server, host key, listing, destination, bucket, catalogue, and space; say what to do."""
     with exit_on_errors():
         with large_imports():
             from audio_compressor.cli.doctor import examine

@@ -71,6 +71,8 @@ def _summarise(night: TrackNight, out: Console) -> None:
     plan = night.survey.plan
     if night.outcomes:
         out.print(_table(night.outcomes))
+        # Not the table's caption, which would be broken where the table is narrow.
+        out.print("MB is 1,000,000 bytes. Out: all that is published; loudness and true peak of the M4A.")
     for outcome in night.outcomes:
         level, line = explain_track(outcome)
         if level > logging.INFO:
@@ -80,17 +82,14 @@ def _summarise(night: TrackNight, out: Console) -> None:
     for key in plan.in_flight:
         out.print(f"{escape(key)}: not yet: another run works on it")
     if plan.done:
-        out.print(f"{plan.done} were done before and are skipped.")
+        out.print(f"Done before, and skipped: {plan.done}.")
     elif not night.outcomes and not plan.refused and not plan.in_flight:
         out.print("Nothing to do: no track waits.")
 
 
 def _table(outcomes: Sequence[TrackOutcome]) -> Table:
     """One line for each track. Loudness is integrated, in LUFS, before and after; MB is 1,000,000 bytes."""
-    table = Table(
-        caption="MB is 1,000,000 bytes. Out: all that is published; loudness and true peak of the M4A.",
-        caption_justify="left",
-    )
+    table = Table()
     table.add_column("track", no_wrap=True)
     for name in ("MB", "out MB", "length", "LUFS", "out LUFS", "dBTP"):
         table.add_column(name, justify="right")

@@ -63,9 +63,8 @@ def _durations_told(playlist: Playlist, where: str) -> Iterator[Finding]:
     longest = max(durations, default=Decimal(0))
     if int(longest + Decimal("0.5")) > target:
         yield Finding("target-duration", where, f"it is {target} s, and a segment lasts {longest} s")
-    nominal = durations[:-1]
-    if nominal and any(abs(each - _NOMINAL_SECONDS) > _NOMINAL_TOLERANCE_SECONDS for each in nominal):
-        yield Finding("six-seconds", where, f"they last {min(nominal):.3f} to {max(nominal):.3f} s")
+    for odd in [each for each in durations[:-1] if abs(each - _NOMINAL_SECONDS) > _NOMINAL_TOLERANCE_SECONDS][:1]:
+        yield Finding("six-seconds", where, f"segments last {odd:.3f} s, where {_NOMINAL_SECONDS} s are recommended")
 
 
 def _durations_kept(variant: Variant, playlist: Playlist) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from audio_compressor.errors import (
     AudioCompressorError,
@@ -153,7 +154,7 @@ def _answer(response: Any, uri: str) -> AudioCompressorError:
     if code in _MISSING:
         return RemoteFileMissingError(f"{uri} does not exist")
     if code == "NoSuchBucket":
-        return ConfigurationError([f"{text}; create the bucket, or correct S3_BUCKET"])
+        return ConfigurationError([f"{text}; create the bucket, or correct S3_BUCKET (of tracks: TRACKS_BUCKET)"])
     if code in _UNAUTHENTICATED:
         return AuthenticationError(f"{text}; check the AWS credentials")
     if code in _DENIED:
@@ -177,6 +178,9 @@ def _failure(error: Exception, uri: str) -> AudioCompressorError:
         return CredentialsError(
             f"{uri}: there are no AWS credentials; give AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
+    if isinstance(error, exceptions.EndpointConnectionError):
+        endpoint = urlsplit(str(error.kwargs.get("endpoint_url"))).netloc  # of the request, which nobody needs to see
+        return ConnectionLostError(f"{uri}: cannot connect to {endpoint}; check S3_ENDPOINT_URL and the network")
     if isinstance(error, exceptions.ConnectTimeoutError | exceptions.ReadTimeoutError):
         return TimedOutError(text)
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError | exceptions.IncompleteReadError):

@@ -600,3 +600,20 @@ def test_a_password_of_the_catalogue_is_never_shown(
     assert ended.code == 2
     assert "hunter2" not in ended.out + ended.err
     assert "127.0.0.1" in ended.err
+
+
+def test_the_doctor_of_tracks_alone_says_what_is_wrong_at_once(
+    music: Music, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    music.add("song.wav")
+    well = audio_compressor("doctor", cwd=tmp_path)
+    assert well.code == 0, well.err
+    assert "1 tracks below tracks/" in well.out
+    assert "1 uploads wait in the database" in well.out
+    assert "can write AAC for tracks\n" in well.out
+    monkeypatch.setenv("TRACKS_BUCKET", "nowhere")
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9")
+    ill = audio_compressor("doctor", cwd=tmp_path)
+    assert ill.code == 2
+    assert "cannot connect to 127.0.0.1:9; check S3_ENDPOINT_URL" in ill.out
+    assert ill.err == ""  # no second and third attempt, and no word of them

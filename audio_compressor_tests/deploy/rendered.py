@@ -26,6 +26,7 @@ KUBERNETES = CHECKOUT / "deploy" / "kubernetes"
 HELM = CHECKOUT / "deploy" / "helm"
 OVERLAYS = ("local", "staging", "production")
 NAMESPACE = "audio-compressor"
+WITH_TRACKS = "dagster+tracks"
 # The digits of a hash in kustomize: sixteen, without vowels, so that they make no words.
 _HASH = re.compile("-[2456789bcdfghkmt]{10}$")
 
@@ -68,6 +69,13 @@ def _combinations() -> Iterator[Combination]:
                         (f"components/{database}", *chosen),
                         ("transformers/run-pods",),
                     )
+    of_tracks = ("postgres", "external-secrets", "external-secrets-database", "aws", "tracks")
+    yield Combination(
+        WITH_TRACKS,
+        ("base", "dagster"),
+        tuple(f"components/{name}" for name in of_tracks),
+        ("transformers/run-pods",),
+    )
 
 
 COMBINATIONS = {each.name: each for each in _combinations()}

@@ -6,7 +6,7 @@ import pytest
 
 from audio_compressor_tests.deploy.launching import launched_job
 from audio_compressor_tests.deploy.network import Peer, accepts, is_open, peer, pods_of, selects
-from audio_compressor_tests.deploy.rendered import ALL, Rendered, render
+from audio_compressor_tests.deploy.rendered import ALL, WITH_TRACKS, Rendered, render
 
 DNS = peer("DNS", "kube-system", **{"k8s-app": "kube-dns"})
 NODE_DNS = Peer("DNS of the node", address="169.254.20.10")
@@ -26,7 +26,7 @@ _ADDRESSES = (
     NODE_DNS, AWS, METADATA, METADATA_6, KUBERNETES_API, DATABASE, DATABASE_172, DATABASE_192, INTERNET
 )  # fmt: skip
 OUTSIDE = (DNS, INGRESS, STRANGER, IN_OUR_NAMESPACE, OTHER_SFTP, *_ADDRESSES)
-PORTS = (22, 53, 80, 443, 2222, 3000, 4000, 5432, 6443, 8443)
+PORTS = (22, 53, 80, 443, 2222, 3000, 3306, 4000, 5432, 6443, 8443)
 
 _METADATA = {NODE_DNS, METADATA, METADATA_6}  # link-local, and Amazon's for the same
 _EVERYWHERE_HTTPS = {(each.name, 443) for each in _ADDRESSES if each not in _METADATA}
@@ -83,6 +83,16 @@ def test_in_the_overlay_production() -> None:
     assert found["Deployment/webserver"] == {*_DNS, *database, *_API, ("Deployment/code-server", 4000)}
     assert found["Deployment/daemon"] == found["Deployment/webserver"]
     assert found["Job/dagster-migration"] == {*_DNS, *database}
+
+
+def test_runs_reach_the_database_of_uploads_and_its_bucket_and_the_services_do_not() -> None:
+    _, _, found = of_overlay(WITH_TRACKS)
+    private = (DATABASE, DATABASE_172, DATABASE_192, KUBERNETES_API)
+    catalog = {(each.name, port) for each in private for port in (3306, 5432)}
+    assert found["run"] == {*_DNS, *_SFTP, *_EVERYWHERE_HTTPS, ("StatefulSet/postgres", 5432), *catalog}
+    assert found["Deployment/code-server"] == found["run"]
+    assert found["Deployment/webserver"].isdisjoint(catalog)
+    assert found["Deployment/daemon"].isdisjoint(catalog)
 
 
 @pytest.mark.parametrize("name", ALL)

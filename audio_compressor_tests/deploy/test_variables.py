@@ -5,23 +5,31 @@ and host keys that fit the SFTP server.
 import base64
 from pathlib import Path
 
+import dagster as dg
 import pytest
+import yaml
 from paramiko import Ed25519Key
 
+from audio_compressor.definitions import build_definitions
 from audio_compressor.demo.server import well_known_host_key
 from audio_compressor.settings import GROUPS, CredentialSettings, Settings, load_settings
 from audio_compressor.sftp.credentials import resolve_credentials
 from audio_compressor.sftp.hostkeys import KnownHosts
+from audio_compressor_tests.deploy.launching import launched_job
 from audio_compressor_tests.deploy.local_pods import secret_data
 from audio_compressor_tests.deploy.references import keys_of, templates_of
 from audio_compressor_tests.deploy.rendered import (
     ALL,
+    COMBINATIONS,
     NAMESPACE,
     WITH_DAGSTER,
+    WITH_TRACKS,
+    Combination,
     Object,
     Rendered,
     containers,
     render,
+    render_combination,
 )
 
 KNOWN_VARIABLES = {name.upper() for group in GROUPS for name in group.model_fields}
@@ -85,6 +93,30 @@ def test_variables_are_ones_that_the_settings_know_and_the_required_ones_are_the
             assert settings.sftp_host_key_policy == "strict", template_name
             assert settings.sftp_secrets_name == "none", "credentials are here: AWS would be asked in vain, for 10 s"
             assert_paths_are_mounted(settings, container)
+
+
+def test_an_overlay_of_tracks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says reaches code server and runs alike, the catalogue's password among the secrets; the sensor is on."""
+    chosen = COMBINATIONS[WITH_TRACKS]
+    settings = ["SFTP_HOST=", "TRACKS_BUCKET=music", "TARGET_LUFS=-16"]
+    generator = {"name": "settings", "namespace": NAMESPACE, "behavior": "merge", "literals": settings}
+    more = yaml.safe_dump({"configMapGenerator": [generator]})
+    rendered = render_combination(Combination("tracks", chosen.resources, chosen.components, chosen.transformers, more))
+    run = launched_job(rendered)["spec"]["template"]
+    code_server = rendered.pod_templates()["Deployment/code-server"]
+    for template in (code_server, {**run, "metadata": {**run["metadata"], "namespace": NAMESPACE}}):
+        [container] = template["spec"]["containers"]
+        plain, secret = environment_of(rendered, template, container)
+        assert "CATALOG_URL" in secret
+        for variable in KNOWN_VARIABLES:
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in plain.items():
+            monkeypatch.setenv(variable, value)
+        loaded = load_settings()
+        assert (loaded.sftp_host, loaded.tracks_bucket, loaded.target_lufs) == ("", "music", -16)
+        [sensor] = build_definitions(loaded).sensors or ()
+        assert isinstance(sensor, dg.SensorDefinition)
+        assert (sensor.name, sensor.default_status) == ("pending_uploads_sensor", dg.DefaultSensorStatus.RUNNING)
 
 
 def assert_paths_are_mounted(settings: Settings, container: Object) -> None:

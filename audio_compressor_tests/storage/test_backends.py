@@ -277,7 +277,10 @@ def test_no_bucket_is_not_an_empty_one(s3: Any, source: Path) -> None:
 def test_s3_that_cannot_be_reached_or_has_no_credentials(
     aws_credentials: None, monkeypatch: pytest.MonkeyPatch, source: Path, tmp_path: Path
 ) -> None:
-    with S3Storage("bucket", endpoint_url="http://127.0.0.1:9") as storage, pytest.raises(ConnectionLostError):
+    with (
+        S3Storage("bucket", endpoint_url="http://127.0.0.1:9") as storage,
+        pytest.raises(ConnectionLostError, match=r"cannot connect to 127\.0\.0\.1:9; check S3_ENDPOINT_URL"),
+    ):
         storage.publish(source, NAME, SHA256)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with S3Storage("bucket", endpoint_url="http://127.0.0.1:9") as storage, pytest.raises(CredentialsError):
