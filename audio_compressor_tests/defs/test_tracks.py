@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -485,29 +484,6 @@ def test_a_history_that_was_lost_makes_nothing_again(bare: Music, instance: dg.D
         assert [result.success for result in bare.tick_and_work(new)] == [True]
         assert states(new) == {"song": "MATERIALIZED"}
     assert bare.server.content(PUBLISHED) == before
-
-
-# -- the night
-
-
-def test_a_replaced_version_is_removed_when_nobody_plays_it_any_more(
-    music: Music, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    music.add("song.wav")
-    music.tick_and_work(instance)
-    before = set(music.server.keys(PUBLISHED))
-    monkeypatch.setenv("TARGET_LUFS", "-20")
-    music.work(instance, {PARTITION_TAG: "song"})
-    both = set(music.server.keys(PUBLISHED))
-    assert both > before
-    job = music.definitions.resolve_job_def("track_tidying_job")
-    assert job.execute_in_process(instance=instance).success
-    assert set(music.server.keys(PUBLISHED)) == both  # somebody may have begun to listen a minute ago
-    music.server.age(timedelta(days=2))
-    assert job.execute_in_process(instance=instance).success
-    left = set(music.server.keys(PUBLISHED))
-    assert left < both
-    assert {key for key in left if "segment_" in key}.isdisjoint(before)
 
 
 # -- which line there is
