@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy import Engine, event
 
 from audio_compressor.catalog.catalog import open_catalog
 from audio_compressor.catalog.rows import Upload
@@ -24,6 +26,7 @@ from audio_compressor.defs.names import (
     TRACK,
 )
 from audio_compressor.defs.partitions import TRACKS
+from audio_compressor.defs.track_sensor import MOST_RUNS_PER_TICK
 from audio_compressor.errors import ConfigurationError
 from audio_compressor.settings import load_settings
 from audio_compressor_tests.cli.commands import audio_compressor
@@ -224,6 +227,64 @@ def test_a_run_that_has_not_ended_keeps_its_claim(music: Music, instance: dg.Dag
     assert music.tick(instance).keys == []
     instance.report_run_canceled(run)
     assert music.tick(instance).keys == ["song"]
+
+
+def test_a_run_that_waits_in_the_queue_keeps_its_claim_from_other_deployments_too(
+    music: Music, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+    job = music.definitions.resolve_job_def("streaming_job")
+    instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTING)
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as other:
+        for _ in range(2):  # 20 minutes, in which it does not work yet
+            music.catalog.sql("UPDATE audio_compressor_claims SET heartbeat_at_seconds = heartbeat_at_seconds - 600")
+            assert music.tick(instance).keys == music.tick(other).keys == []
+    assert music.claims() == [request.tags[CLAIM_TAG]]
+
+
+def test_scattered_uploads_are_taken_a_bounded_number_of_runs_at_a_time(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    names = [f"song-{number:03}" for number in range(2 * MOST_RUNS_PER_TICK + 6)]
+    instance.add_dynamic_partitions("tracks", names)
+    for name in names[::2]:  # those between them are made already
+        music.catalog.add(name, f"{name}.wav")
+    ticks = [music.tick(instance).keys for _ in range(3)]
+    assert [len(keys) for keys in ticks] == [MOST_RUNS_PER_TICK, 3, 0]
+    assert [*ticks[0], *ticks[1]] == names[::2]
+
+
+def test_a_look_asks_as_many_questions_for_many_runs_as_for_a_few(music: Music, instance: dg.DagsterInstance) -> None:
+    job = music.definitions.resolve_job_def("streaming_job")
+
+    def questions(runs: int) -> int:
+        """To catalogue and history, with so many more claims of runs that wait, and as many of runs nobody knows."""
+        for _ in range(runs):
+            for known in (True, False):
+                name = str(uuid.uuid4())
+                upload = Upload(name, f"{name}.wav")
+                music.catalog.add(name, upload.file_name)
+                with open_catalog(music.catalog.url) as catalog:
+                    assert catalog.claim(upload, name, name)
+                if known:
+                    tags = {CLAIM_TAG: name, PARTITION_TAG: name}
+                    instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTING)
+        music.catalog.sql("UPDATE audio_compressor_claims SET heartbeat_at_seconds = heartbeat_at_seconds - 100")
+        asked: list[str] = []
+
+        def ask(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            asked.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", ask)
+        try:
+            assert music.tick(instance).requests == []
+        finally:
+            event.remove(Engine, "before_cursor_execute", ask)
+        return len(asked)
+
+    few = questions(1)
+    assert questions(5) <= few
 
 
 def test_two_deployments_on_one_table_make_every_track_once(
