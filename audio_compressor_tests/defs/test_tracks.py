@@ -18,21 +18,26 @@ from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.names import (
     AAC_AUDIO,
     CLAIM_TAG,
+    DATA_VERSION_TAG,
     HLS_RENDITIONS,
     PARENT_RUN_TAG,
     PARTITION_TAG,
     RETRY_NUMBER_TAG,
     ROOT_RUN_TAG,
+    STREAMING_JOB,
     TRACK,
+    TRACK_PRODUCTS,
 )
 from audio_compressor.defs.partitions import TRACKS
 from audio_compressor.defs.track_sensor import MOST_RUNS_PER_TICK
 from audio_compressor.errors import ConfigurationError
 from audio_compressor.settings import load_settings
+from audio_compressor.streaming.model import TrackOutcome, TrackProgress
+from audio_compressor_tests.audio.measuring import answering_script
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.fixtures.music import FAILED, PUBLISHED, RAW, Music
 from audio_compressor_tests.fixtures.s3_server import Answer, Call, Drop, refusal
-from audio_compressor_tests.fixtures.studio import Studio, metadata_of
+from audio_compressor_tests.fixtures.studio import Studio, metadata_of, staleness
 
 
 def states(instance: dg.DagsterInstance, asset: dg.AssetKey = HLS_RENDITIONS) -> dict[str, str]:
@@ -166,6 +171,40 @@ def test_other_settings_make_it_anew(
     assert music.work(instance, {PARTITION_TAG: "song"}).success
     assert metadata_of(instance, AAC_AUDIO, "song")["output_lufs"] == pytest.approx(-20.0, abs=0.1)
     assert metadata_of(instance, HLS_RENDITIONS, "song")["was_published_before"] is False
+
+
+def test_a_track_that_was_uploaded_again_is_shown_as_out_of_date(music: Music, instance: dg.DagsterInstance) -> None:
+    music.add("song.wav")
+    music.tick_and_work(instance)
+
+    def shown() -> list[str]:
+        return [staleness(music.definitions, instance, asset, "song") for asset in (AAC_AUDIO, HLS_RENDITIONS)]
+
+    assert shown() == ["FRESH", "FRESH"]
+    version = {DATA_VERSION_TAG: "7-etag;song.wav"}
+    instance.report_runless_asset_event(dg.AssetMaterialization(TRACK, partition="song", tags=version))
+    assert shown() == ["STALE", "STALE"]
+
+
+def test_a_track_is_finished_when_all_of_it_is_recorded_the_renditions_last(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    recorded: list[dg.AssetKey] = []
+
+    class Looking(TrackProgress):
+        def finished(self, outcome: TrackOutcome) -> None:
+            made = (
+                instance.fetch_materializations(dg.AssetRecordsFilter(asset, asset_partitions=[outcome.key]), limit=1)
+                for asset in TRACK_PRODUCTS
+            )
+            found = sorted((found for each in made for found in each.records), key=lambda found: found.storage_id)
+            recorded.extend(record.asset_key for record in found if record.asset_key)
+
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+    job = build_definitions(music.settings, track_progress=Looking()).resolve_job_def(STREAMING_JOB)
+    assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
+    assert recorded == [TRACK, AAC_AUDIO, HLS_RENDITIONS]
 
 
 @pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
@@ -383,7 +422,50 @@ def test_a_partition_that_looks_like_a_file_is_none_of_another_track(
     assert states(instance) == {"song.mp3": "FAILED", "song": "MATERIALIZED"}
 
 
+def test_a_second_file_for_a_track_is_refused_as_long_as_the_first_is_there(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    music.add("song.wav")
+    music.tick_and_work(instance)
+    published = music.server.content(PUBLISHED)
+    music.add("song.w64", music.wav(2))
+    [result] = music.tick_and_work(instance)
+    assert not result.success
+    assert "the track song is made from song.wav" in music.error_message("song.w64")
+    assert music.server.content(PUBLISHED) == published
+    music.server.delete(f"{RAW}song.wav")
+    assert music.work(instance, {PARTITION_TAG: "song"}).success
+    assert music.status("song.w64") == "completed"
+
+
 # -- faults
+
+
+def test_renditions_that_do_not_conform_are_not_published(
+    music: Music, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_player = 'case "$*" in *http://127.0.0.1*) echo "cannot play it" >&2; exit 1;; esac; exec "$REAL" "$@"'
+    monkeypatch.setenv("FFMPEG_BINARY", str(answering_script(tmp_path / "ffmpeg", no_player)))
+    music.add("song.wav")
+    [result] = music.tick_and_work(instance)
+    [logged] = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    evaluation = logged.get_dagster_event().asset_check_evaluation_data
+    assert (evaluation.check_name, evaluation.passed) == ("hls_conforms", False)
+    assert "do not conform and are not published" in music.error_message("song.wav")
+    assert "cannot play it" in music.error_message("song.wav")
+    assert music.server.keys(PUBLISHED) == []
+
+
+def test_rights_that_go_missing_after_the_look_fail_no_track(music: Music, instance: dg.DagsterInstance) -> None:
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+
+    def deny(call: Call) -> Answer | None:
+        return refusal(403, "AccessDenied") if call.is_write else None
+
+    with music.server.hooked(before=deny):
+        assert not music.work(instance, dict(request.tags)).success
+    assert music.status("song.wav") == "0"
 
 
 def test_an_object_that_may_not_be_read_fails_alone(music: Music, instance: dg.DagsterInstance) -> None:
