@@ -448,12 +448,12 @@ def test_renditions_that_do_not_conform_are_not_published(
     monkeypatch.setenv("FFMPEG_BINARY", str(answering_script(tmp_path / "ffmpeg", no_player)))
     music.add("song.wav")
     [result] = music.tick_and_work(instance)
+    assert music.server.keys(PUBLISHED) == []
     [logged] = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     evaluation = logged.get_dagster_event().asset_check_evaluation_data
     assert (evaluation.check_name, evaluation.passed) == ("hls_conforms", False)
     assert "do not conform and are not published" in music.error_message("song.wav")
     assert "cannot play it" in music.error_message("song.wav")
-    assert music.server.keys(PUBLISHED) == []
 
 
 def test_rights_that_go_missing_after_the_look_fail_no_track(music: Music, instance: dg.DagsterInstance) -> None:
