@@ -1,6 +1,7 @@
 """Tracks in Dagster: from an upload that waits to renditions, and every way in which that ends."""
 
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from audio_compressor.defs.names import (
     TRACK_PRODUCTS,
 )
 from audio_compressor.defs.partitions import TRACKS
+from audio_compressor.defs.track_night import TrackWatcher, run_tracks
 from audio_compressor.defs.track_sensor import MOST_RUNS_PER_TICK
 from audio_compressor.errors import ConfigurationError
 from audio_compressor.settings import load_settings
@@ -670,6 +672,21 @@ def test_the_command_makes_what_waits(music: Music, tmp_path: Path) -> None:
     again = audio_compressor("tracks", "--all", cwd=tmp_path)
     assert again.code == 0
     assert "Nothing to do: no track waits." in again.out
+
+
+def test_little_is_kept_of_each_track(
+    music: Music, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGMENT_DURATION", "1")
+    music.add("song.wav", seconds=5)
+    night = run_tracks(music.settings, instance, TrackWatcher(), None)
+    [track] = night.tracks
+    assert (track.key, track.status, track.mode) == ("song", "success", "gain")
+    assert track.published_bytes == sum(map(len, music.server.content(PUBLISHED).values())) - len(
+        music.server.get(f"{PUBLISHED}song/metadata.json")
+    )
+    assert track.output_lufs == pytest.approx(-14.0, abs=0.1)
+    assert len(pickle.dumps(track)) < 1000  # what is published of it takes ten times that
 
 
 def test_the_command_makes_what_it_is_told(music: Music, tmp_path: Path) -> None:

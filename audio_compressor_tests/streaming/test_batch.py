@@ -1,5 +1,6 @@
 """One run's work: when the catalogue is told of it, and which results are taken for equal."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,11 +27,12 @@ def test_the_catalogue_is_told_of_a_track_when_whoever_records_it_has_done_so(mu
             others={},
             progress=TrackProgress(),
         )
-        first = next(batch)
-        assert (first.status, music.status(f"{first.key}.wav")) == ("success", "processing")
-        second = next(batch)
-        assert [music.status(f"{outcome.key}.wav") for outcome in (first, second)] == ["completed", "processing"]
-        batch.close()  # as when recording the second one fails
+        with closing(batch):
+            first = next(batch)
+            assert (first.status, music.status(f"{first.key}.wav")) == ("success", "processing")
+            second = next(batch)
+            assert [music.status(f"{outcome.key}.wav") for outcome in (first, second)] == ["completed", "processing"]
+            # It is closed now, as when recording the second one fails.
     assert music.status(f"{second.key}.wav") == "0"
     assert f"{PUBLISHED}{second.key}/playlist.m3u8" in music.server.keys(PUBLISHED)  # the next run finds it
 
