@@ -32,7 +32,7 @@ environment itself sets wins over it, but with `dagster dev` the file wins. A va
 and upper or lower case makes no difference in choices. MB is 1,000,000 bytes.
 
 A configuration that cannot be used stops the start with one message that names every problem.
-`audio-compressor doctor` tries out the rest: connection, host key, destination, free space.
+`audio-compressor doctor` tries out the rest: connection, host key, destination, bucket, catalogue, free space.
 """
 _COLUMNS = ("Variable", "Default", "Allowed", "Meaning")
 _DAGSTER_HOME = (

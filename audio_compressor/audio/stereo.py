@@ -18,8 +18,8 @@ from audio_compressor.processes import ChildProcesses
 SAMPLE_RATE_HZ = 44_100
 CHANNELS = 2
 FRAME_BYTES = 4 * CHANNELS
-# A mix tape lasts two hours. Making renditions of one hour took 540 MB, 400 of them for its length: of what lasts longer
-# than this, 2 GB, which a run pod has, would not be enough.
+# A mix tape lasts two hours. Making renditions of one hour took 540 MB, 400 of them for its length: for what lasts
+# longer than this, 2 GB, which a run pod has, would not be enough.
 MOST_SECONDS = 3 * 3600
 # Digital silence packs into next to nothing: a megabyte of FLAC can claim 28 days, and would fill the disk. No music
 # takes less than 2 kbit/s, and no track is silent for ten minutes.

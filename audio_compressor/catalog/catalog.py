@@ -178,11 +178,11 @@ class Catalog:
 
         return tuple(self._database.read("looking for uploads that are claimed", read))
 
-    def beat(self, claimed_by: str) -> int:
-        """Tell that the holder lives; how many uploads it still holds."""
+    def beat(self, *claimed_by: str) -> int:
+        """Tell that these holders live; how many uploads they still hold."""
 
         def write(connection: Connection) -> int:
-            held = CLAIMS.c.claimed_by == claimed_by
+            held = CLAIMS.c.claimed_by.in_(claimed_by)
             # By primary key: MySQL would lock every row that it looks at.
             ids = connection.execute(select(CLAIMS.c.upload_id).where(held)).scalars().all()
             if not ids:
@@ -190,14 +190,18 @@ class Catalog:
             now = update(CLAIMS).values(heartbeat_at_seconds=database_seconds(connection))
             return connection.execute(now.where(CLAIMS.c.upload_id.in_(ids), held)).rowcount
 
-        return self._database.write("telling that a run lives", write)
+        return self._database.write("telling that runs live", write)
 
-    def release(self, claimed_by: str, silent_seconds: int = 0) -> tuple[str, ...]:
-        """Let what a dead run holds wait again; the ids. With ``silent_seconds``, only what it has not told of for so
+    def release(self, *claimed_by: str, silent_seconds: int = 0) -> tuple[str, ...]:
+        """Let what dead runs hold wait again; the ids. With ``silent_seconds``, only what they have not told of for so
         long. Of what somebody else has given another status meanwhile, only the claim goes.
         """
-        held = [claim.upload_id for claim in self.claims() if claim.claimed_by == claimed_by]
-        return tuple(each for each in held if self._end(each, claimed_by, PENDING, silent_seconds=silent_seconds))
+        held = [claim for claim in self.claims() if claim.claimed_by in claimed_by]
+        return tuple(
+            claim.upload_id
+            for claim in held
+            if self._end(claim.upload_id, claim.claimed_by, PENDING, silent_seconds=silent_seconds)
+        )
 
     def _end(
         self, upload_id: str, claimed_by: str, status: str, message: str | None = None, silent_seconds: int = 0

@@ -3,6 +3,9 @@
 Any number of processes may start at once: one migrates while the others wait.
 """
 
+import os
+from pathlib import Path
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -12,7 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from audio_compressor.catalog.database import Database
-from audio_compressor.errors import ConfigurationError, TimedOutError
+from audio_compressor.catalog.finding import find_uploads
+from audio_compressor.catalog.url import parse_catalog_url
+from audio_compressor.errors import AccessDeniedError, ConfigurationError, TimedOutError
 
 # The application that owns Uploads may use Alembic too, whose own table is `alembic_version`.
 VERSION_TABLE = "audio_compressor_alembic_version"
@@ -30,6 +35,25 @@ def migrate(database: Database) -> None:
     """
     if not database.read(_DOING, _is_current):
         database.write(_DOING, _upgrade)
+
+
+def why_incomplete(url: str) -> str | None:
+    """What `migrate` would make in the database of a CATALOG_URL, or None where everything is there. Changes nothing.
+
+    Raises:
+        AudioCompressorError: it cannot be reached, or its table Uploads not be used.
+    """
+    address = parse_catalog_url(url)
+    database, file = Database(address), Path(address.database or "")
+    if database.dialect == "sqlite" and not file.exists():  # to look into it would make it
+        if not os.access(file.parent, os.W_OK):
+            raise AccessDeniedError(f"{file.parent} is not there, or cannot be written; make it, or set CATALOG_URL")
+        return f"{database.name} is not there yet; the first run makes it"
+    if database.read("looking for the table Uploads", find_uploads) is None:
+        return f"{database.name} has no table Uploads yet; the first run makes it"
+    if not database.read(_DOING, _is_current):
+        return f"{database.name} has the table Uploads; the first run makes, or updates, that of claims beside it"
+    return None
 
 
 def configuration(connection: Connection) -> Config:

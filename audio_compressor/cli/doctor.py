@@ -11,17 +11,19 @@ from rich.markup import escape
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.audio.ladder import ENCODER
 from audio_compressor.audio.profiles import Profile
+from audio_compressor.catalog.migrating import why_incomplete
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, history_errors, load_environment, open_instance
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.resources import TrackResources, build_track_resources
 from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError
 from audio_compressor.intake.listing import list_source
 from audio_compressor.retries import Retry
-from audio_compressor.settings import Settings
+from audio_compressor.settings import CredentialSettings, Settings
 from audio_compressor.sftp import build_endpoint
 from audio_compressor.sftp.connection import SftpConnection
 from audio_compressor.staging import RESERVE_BYTES
 from audio_compressor.storage import build_primary
+from audio_compressor.streaming.making import TIMES_CODED, TIMES_PCM
 
 CONNECTION = "connection and host key"
 _MOST_COUNTED = 10_000
@@ -65,7 +67,7 @@ def _findings(settings: Settings) -> list[_Finding]:
         _Finding("FFmpeg", lambda: _ffmpeg(settings)),
         *(_of_recordings(settings) if settings.sftp_host else ()),
         *(_of_tracks(settings) if settings.tracks_bucket else ()),
-        _Finding("staging", lambda: check_staging(Path(settings.temp_dir))),
+        _Finding("staging", lambda: check_staging(settings)),
         _Finding("Dagster", _dagster),
     ]
 
@@ -95,6 +97,9 @@ def _tracks(resources: TrackResources) -> str:
 
 
 def _catalog(resources: TrackResources) -> str:
+    url = CredentialSettings().catalog_url.get_secret_value()
+    if url and (incomplete := why_incomplete(url)):
+        return incomplete
     with resources.tracks.open_catalog() as catalog:
         if catalog is None:
             return "CATALOG_URL is not set: what lies in the bucket is all there is to know"
@@ -134,21 +139,25 @@ def _destination(settings: Settings) -> str:
         return f"{settings.storage_backend}: {storage.check_writable()}"
 
 
-def check_staging(temp_dir: Path) -> str:
+def check_staging(settings: Settings) -> str:
     """What fits into the staging directory.
 
     Raises:
         AccessDeniedError: it cannot be written.
         OutOfSpaceError: nothing fits.
     """
+    temp_dir = Path(settings.temp_dir)
     place = next(path for path in (temp_dir, *temp_dir.parents) if path.exists())
     if not os.access(place, os.W_OK):
         raise AccessDeniedError(f"{temp_dir} cannot be written; change its owner or set TEMP_DIR")
     free_bytes = shutil.disk_usage(place).free
-    largest_mb = (free_bytes - RESERVE_BYTES) / 2e6
-    if largest_mb <= 0:
+    room_mb = (free_bytes - RESERVE_BYTES) / 1e6
+    if room_mb <= 0:
         raise OutOfSpaceError(f"{temp_dir} has only {free_bytes / 1e6:,.0f} MB free; free some or set TEMP_DIR")
-    return f"{temp_dir} has {free_bytes / 1e9:,.1f} GB free, enough for a file of {largest_mb:,.0f} MB"
+    recording = f"a recording of {room_mb / 2:,.0f} MB" if settings.sftp_host else ""
+    track = f"a track of {room_mb / TIMES_CODED:,.0f} MB, or {room_mb / TIMES_PCM:,.0f} MB of WAV"
+    enough = " or ".join(filter(None, (recording, track if settings.tracks_bucket else "")))
+    return f"{temp_dir} has {free_bytes / 1e9:,.1f} GB free, enough for {enough}"
 
 
 def _dagster() -> str:

@@ -72,7 +72,10 @@ def demo(directory: Path, *, of_tracks: bool, serve: bool) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check settings, FFmpeg, server, host key, listing, destination, bucket, catalogue, and space; say what to do."""
+    """Check settings, FFmpeg, free space and all that is configured; say what to do.
+
+    Of recordings: connection, host key, listing and destination; of tracks: bucket and catalogue.
+    """
     with exit_on_errors():
         with large_imports():
             from audio_compressor.cli.doctor import examine

@@ -25,6 +25,7 @@ from audio_compressor.settings import Settings
 from audio_compressor.streaming.explain import explain_track
 from audio_compressor.streaming.model import TrackOutcome
 from audio_compressor.streaming.plan import explain_plan
+from audio_compressor.streaming.summary import TrackSummary
 from audio_compressor.texts import visible
 
 log = logging.getLogger(__name__)
@@ -59,35 +60,34 @@ def make_with(settings: Settings, names: Sequence[str] | None) -> int:
 
 def _exit_code(night: TrackNight, *, were_named: bool) -> int:
     plan = night.survey.plan
-    bad = len(night.failed) + len(plan.refused)
-    skipped = sum(outcome.status == "skipped" for outcome in night.outcomes) + len(plan.in_flight)
+    bad = sum(track.status == "failed" for track in night.tracks) + len(plan.refused)
+    skipped = sum(track.status == "skipped" for track in night.tracks) + len(plan.in_flight)
     if not bad:
         return EXIT_SOME_FAILED if skipped and were_named else 0
-    nothing_is_done = bad == len(night.outcomes) + len(plan.refused) and not plan.done
+    nothing_is_done = bad == len(night.tracks) + len(plan.refused) and not plan.done
     return EXIT_ALL_FAILED if nothing_is_done else EXIT_SOME_FAILED
 
 
 def _summarise(night: TrackNight, out: Console) -> None:
     plan = night.survey.plan
-    if night.outcomes:
-        out.print(_table(night.outcomes))
+    if night.tracks:
+        out.print(_table(night.tracks))
         # Not the table's caption, which would be broken where the table is narrow.
         out.print("MB is 1,000,000 bytes. Out: all that is published; loudness and true peak of the M4A.")
-    for outcome in night.outcomes:
-        level, line = explain_track(outcome)
-        if level > logging.INFO:
-            out.print(escape(line), soft_wrap=True)
+    for track in night.tracks:
+        if track.level > logging.INFO:
+            out.print(escape(track.line), soft_wrap=True)
     for refused in plan.refused:
         out.print(f"{escape(refused.file_name)}: refused: {escape(refused.reason)}", soft_wrap=True)
     for key in plan.in_flight:
         out.print(f"{escape(key)}: not yet: another run works on it")
     if plan.done:
         out.print(f"Done before, and skipped: {plan.done}.")
-    elif not night.outcomes and not plan.refused and not plan.in_flight:
+    elif not night.tracks and not plan.refused and not plan.in_flight:
         out.print("Nothing to do: no track waits.")
 
 
-def _table(outcomes: Sequence[TrackOutcome]) -> Table:
+def _table(tracks: Sequence[TrackSummary]) -> Table:
     """One line for each track. Loudness is integrated, in LUFS, before and after; MB is 1,000,000 bytes."""
     table = Table()
     table.add_column("track", no_wrap=True)
@@ -95,30 +95,23 @@ def _table(outcomes: Sequence[TrackOutcome]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("mode")
     table.add_column("outcome", no_wrap=True)
-    for outcome in sorted(outcomes, key=lambda each: each.key):
+    for track in sorted(tracks, key=lambda each: each.key):
         table.add_row(
-            escape(visible(outcome.key)), *_figures(outcome), f"[{_COLOURS[outcome.status]}]{outcome.status}[/]"
+            escape(visible(track.key)),
+            _mb(track.uploaded_bytes),
+            _mb(track.published_bytes),
+            "" if track.duration_seconds is None else formatting.duration(track.duration_seconds),
+            _figure(track.input_lufs),
+            _figure(track.output_lufs),
+            _figure(track.output_true_peak_dbtp),
+            "was there" if track.was_there else escape(track.mode or ""),
+            f"[{_COLOURS[track.status]}]{track.status}[/]",
         )
     return table
 
 
-def _figures(outcome: TrackOutcome) -> tuple[str, ...]:
-    uploaded = formatting.megabytes(formatting.to_mb(outcome.raw.size_bytes)) if outcome.raw else ""
-    if outcome.published is None:
-        return uploaded, "", "", "", "", "", ""
-    published, details = outcome.published, outcome.published.details
-    loudness = details.get("loudness", {})
-    before, after = loudness.get("before", {}), loudness.get("after", {}).get("high", {})
-    size_bytes = sum(file.size_bytes for file in published.files.values())
-    return (
-        uploaded,
-        formatting.megabytes(formatting.to_mb(size_bytes)),
-        formatting.duration(details.get("duration_seconds")),
-        _figure(before.get("integrated_lufs")),
-        _figure(after.get("integrated_lufs")),
-        _figure(after.get("true_peak_dbtp")),
-        "was there" if outcome.was_there else str(loudness.get("mode", "")),
-    )
+def _mb(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else formatting.megabytes(formatting.to_mb(size_bytes))
 
 
 def _figure(value: float | None) -> str:

@@ -187,11 +187,15 @@ def done_since_requested(
 
 
 def pages_of(
-    fetch: Callable[..., EventRecordsResult], asset: dg.AssetKey, after_storage_id: int = 0
+    fetch: Callable[..., EventRecordsResult],
+    asset: dg.AssetKey,
+    after_storage_id: int = 0,
+    after_timestamp: float | None = None,
 ) -> Iterator[EventLogRecord]:
     """What ``fetch`` (of an instance) gives of an asset, the oldest first, with few at a time in memory."""
     while True:
-        page = fetch(AssetRecordsFilter(asset, after_storage_id=after_storage_id), limit=_PAGE, ascending=True).records
+        wanted = AssetRecordsFilter(asset, after_storage_id=after_storage_id, after_timestamp=after_timestamp)
+        page = fetch(wanted, limit=_PAGE, ascending=True).records
         yield from page
         if len(page) < _PAGE:
             return

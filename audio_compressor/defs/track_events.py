@@ -21,6 +21,7 @@ from audio_compressor.defs.names import AAC_AUDIO, DATA_VERSION_TAG, HLS_RENDITI
 from audio_compressor.hls.layout import PLAYLIST_NAME
 from audio_compressor.reporting.formatting import to_mb
 from audio_compressor.streaming.checks import CHECKED_PRODUCTS, Product
+from audio_compressor.streaming.details import number, part, told_loudness
 from audio_compressor.streaming.model import TrackOutcome
 from audio_compressor.texts import escape_line
 from audio_compressor.tracks.published import Published
@@ -80,31 +81,30 @@ def _raw_version(raw: RawObject) -> str:
 
 def _aac_audio(outcome: TrackOutcome, published: Published, upstream: Upstream) -> dg.AssetMaterialization:
     name = Track(published.source.file_name).audio_name
-    file, loudness = published.files[name], _part(published.details, "loudness")
-    before, after = _part(loudness, "before"), _part(_part(loudness, "after"), "high")
-    rendition = _part(_part(published.details, "renditions"), "high")
+    file, loudness = published.files[name], told_loudness(published.details)
+    rendition = part(published.details, "renditions", "high")
     return dg.AssetMaterialization(
         AAC_AUDIO,
         partition=outcome.key,
-        description=escape_line(bounded("; ".join(loudness.get("warnings", ())))) or None,
+        description=escape_line(bounded(loudness.warnings or "")) or None,
         metadata={
             "uri": f"{outcome.published_uri}{name}",
             "size_mb": megabytes(file.size_bytes),
             "sha256": file.sha256,
             **_known(
                 bitrate_kbps=rendition.get("bitrate_kbps"),
-                loudness_mode=loudness.get("mode"),
-                loudness_reason=loudness.get("reason"),
-                gain_db=loudness.get("gain_db"),
-                limited_db=loudness.get("limited_db"),
-                target_lufs=loudness.get("target_lufs"),
-                input_lufs=before.get("integrated_lufs"),
-                input_true_peak_dbtp=before.get("true_peak_dbtp"),
-                input_range_lu=before.get("range_lu"),
-                output_lufs=after.get("integrated_lufs"),
-                output_true_peak_dbtp=after.get("true_peak_dbtp"),
-                output_range_lu=after.get("range_lu"),
-                warnings="; ".join(loudness.get("warnings", ())) or None,
+                loudness_mode=loudness.mode,
+                loudness_reason=loudness.reason,
+                gain_db=loudness.gain_db,
+                limited_db=loudness.limited_db,
+                target_lufs=loudness.target_lufs,
+                input_lufs=loudness.input_lufs,
+                input_true_peak_dbtp=loudness.input_true_peak_dbtp,
+                input_range_lu=loudness.input_range_lu,
+                output_lufs=loudness.output_lufs,
+                output_true_peak_dbtp=loudness.output_true_peak_dbtp,
+                output_range_lu=loudness.output_range_lu,
+                warnings=loudness.warnings,
                 ffmpeg_command=rendition.get("command"),
             ),
         },
@@ -154,25 +154,19 @@ def _not_done(outcome: TrackOutcome) -> dg.AssetObservation:
 
 def _table(details: Mapping[str, Any]) -> str:
     lines = ["| rendition | kbit/s | bandwidth | average | MB | LUFS | dBTP |", "|---|--:|--:|--:|--:|--:|--:|"]
-    after = _part(_part(details, "loudness"), "after")
-    for name, each in _part(details, "renditions").items():
-        loudness = _part(after, name)
+    renditions = part(details, "renditions")
+    for name in renditions:
+        each, loudness = part(renditions, name), part(details, "loudness", "after", name)
         figures = (
             each.get("bitrate_kbps"),
             each.get("bandwidth"),
             each.get("average_bandwidth"),
-            f"{to_mb(each.get('size_bytes', 0)):.3f}",
+            f"{to_mb(int(number(each.get('size_bytes')) or 0)):.3f}",
             loudness.get("integrated_lufs"),
             loudness.get("true_peak_dbtp"),
         )
         lines.append(f"| {name} | " + " | ".join("" if figure is None else str(figure) for figure in figures) + " |")
     return "\n".join(lines)
-
-
-def _part(details: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Of metadata.json, which somebody may have written by hand."""
-    found = details.get(name)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _known(**figures: float | int | str | None) -> dict[str, float | int | str]:

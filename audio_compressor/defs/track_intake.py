@@ -118,9 +118,8 @@ class TrackSurveyor:
                             catalog.claim(uploads[key], key, claimed_by)
             except BaseException:
                 with suppress(AudioCompressorError):
-                    for claimed_by in names if catalog else ():
-                        if catalog:
-                            catalog.release(claimed_by)
+                    if catalog:
+                        catalog.release(*names)
                 raise
         return [
             {**run_tags(keys, survey.looked_at_seconds), CLAIM_TAG: claimed_by}
@@ -155,24 +154,31 @@ class TrackSurveyor:
         claims = catalog.claims()
         if not claims:
             return
-        unfinished = self.instance.get_runs(RunsFilter(statuses=UNFINISHED))
-        living = {claim_name(self.instance, run) for run in unfinished}
-        held = {claim.claimed_by: claim.silent_seconds for claim in claims}
-        ended = {name for name in held.keys() - living if self._has_ended(name)}
-        for claimed_by in living & held.keys():
-            if held[claimed_by] > BEAT_SECONDS:  # it may be queued for hours
-                catalog.beat(claimed_by)
-        for claimed_by in dead_holders(claims, living, ended):
-            silent_seconds = 0 if claimed_by in ended else MOST_SILENT_SECONDS
-            for upload_id in catalog.release(claimed_by, silent_seconds):
-                log.warning("The upload %s waits again: the run that had claimed it is gone", upload_id)
+        living = {claim_name(self.instance, run) for run in self.instance.get_runs(RunsFilter(statuses=UNFINISHED))}
+        quiet = {claim.claimed_by for claim in claims if claim.silent_seconds > BEAT_SECONDS}
+        if waiting := quiet & living:  # they may be queued for hours, and another deployment knows of none of them
+            catalog.beat(*waiting)
+        ended = self._ended({claim.claimed_by for claim in claims} - living)
+        dead = set(dead_holders(claims, living, ended))
+        released = (
+            *catalog.release(*(dead & ended)),
+            *catalog.release(*(dead - ended), silent_seconds=MOST_SILENT_SECONDS),
+        )
+        for upload_id in released:
+            log.warning("The upload %s waits again: the run that had claimed it is gone", upload_id)
 
-    def _has_ended(self, claimed_by: str) -> bool:
-        """Whether there was a run that claimed under this name, and it is over."""
-        runs = self.instance.get_runs(RunsFilter(tags={CLAIM_TAG: claimed_by}))
-        if not runs and (run := self.instance.get_run_by_id(claimed_by)):
-            runs = [run]
-        return bool(runs) and all(run.is_finished for run in runs)
+    def _ended(self, names: Collection[str]) -> set[str]:
+        """Those under which runs had claimed that are all over. Two questions, whatever their number: with 2,000 runs
+        that had ended, a look took 47 s when it asked for each.
+        """
+        if not names:  # Dagster refuses to look for none
+            return set()
+        runs: dict[str, list[DagsterRun]] = {}
+        for run in self.instance.get_runs(RunsFilter(tags={CLAIM_TAG: list(names)})):
+            runs.setdefault(run.tags[CLAIM_TAG], []).append(run)
+        for run in self.instance.get_runs(RunsFilter(run_ids=list(names))):
+            runs.setdefault(run.run_id, []).append(run)
+        return {name for name, found in runs.items() if all(run.is_finished for run in found)}
 
 
 def claim_name(instance: DagsterInstance, run: DagsterRun) -> str:

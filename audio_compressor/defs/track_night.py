@@ -14,6 +14,7 @@ from audio_compressor.defs.resources import build_track_resources
 from audio_compressor.defs.track_intake import TrackSurvey, TrackSurveyor
 from audio_compressor.settings import Settings
 from audio_compressor.streaming.model import TrackOutcome, TrackProgress
+from audio_compressor.streaming.summary import TrackSummary, summarise
 
 # As many as one is willing to wait for.
 _MOST = 100_000
@@ -27,10 +28,10 @@ class TrackWatcher(TrackProgress):
 
 
 class _Collector(TrackProgress):
-    """Keeps the outcomes, and passes everything on."""
+    """Keeps what there is to sum up, and passes everything on."""
 
     def __init__(self, watcher: TrackProgress) -> None:
-        self.outcomes: list[TrackOutcome] = []
+        self.tracks: dict[str, TrackSummary] = {}
         self._watcher = watcher
 
     def downloading(self, key: str, size_bytes: int) -> None:
@@ -46,7 +47,7 @@ class _Collector(TrackProgress):
         self._watcher.publishing(key, size_bytes)
 
     def finished(self, outcome: TrackOutcome) -> None:
-        self.outcomes.append(outcome)
+        self.tracks[outcome.key] = summarise(outcome)
         self._watcher.finished(outcome)
 
 
@@ -55,11 +56,7 @@ class TrackNight:
     """What waited and what became of it."""
 
     survey: TrackSurvey
-    outcomes: Sequence[TrackOutcome]
-
-    @property
-    def failed(self) -> list[TrackOutcome]:
-        return [outcome for outcome in self.outcomes if outcome.status == "failed"]
+    tracks: Sequence[TrackSummary]
 
 
 def run_tracks(
@@ -85,10 +82,9 @@ def run_tracks(
         except BaseException:
             surveyor.give_back(tags[CLAIM_TAG])  # where the run had not begun, nobody else would for a while
             raise
-        told = {outcome.key for outcome in collector.outcomes}
         if not result.success:
             surveyor.give_back(tags[CLAIM_TAG])
             for key in keys.keys:
-                if key not in told:
+                if key not in collector.tracks:
                     collector.finished(TrackOutcome(key, "failed", reason_of(result)))
-    return TrackNight(survey, collector.outcomes)
+    return TrackNight(survey, tuple(collector.tracks.values()))

@@ -20,6 +20,9 @@ from audio_compressor.errors import AudioCompressorError
 from audio_compressor.intake.outage import Outage
 from audio_compressor.streaming.plan import explain_plan
 
+# Where every other track is made already, each of the others is a run of its own. The daemon takes some 0.1 s to create
+# one, and evaluates no other sensor meanwhile.
+MOST_RUNS_PER_TICK = 100
 _AWAY = "Bucket or catalogue cannot be used"
 
 
@@ -45,7 +48,7 @@ def pending_uploads_sensor(
     surveyor = TrackSurveyor(context.instance, TrackResources(tracks, storage, audio, running))
     try:
         survey = surveyor.look(MOST_PER_TICK, retry=LISTING_RETRY)
-        tags = surveyor.claim(survey, survey.ranges(running.batch_size))
+        tags = surveyor.claim(survey, survey.ranges(running.batch_size)[:MOST_RUNS_PER_TICK])
     except AudioCompressorError as error:
         outage = Outage.after(outage, str(error), now_seconds, INTERVAL_SECONDS)
         return dg.SensorResult(skip_reason=outage.explain(now_seconds, _AWAY), cursor=json.dumps(outage.to_json()))

@@ -1,13 +1,13 @@
 """Each night, what earlier versions of tracks have left is removed from the bucket, once nobody plays it any more."""
 
-import time
+from itertools import chain
 
 import dagster as dg
-from dagster import AssetRecordsFilter, DagsterInstance
+from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
-from audio_compressor.defs import data_versions
 from audio_compressor.defs.dead_runs import mark_process
-from audio_compressor.defs.names import DATA_VERSION_TAG, TIDYING_JOB, TRACK
+from audio_compressor.defs.history import pages_of
+from audio_compressor.defs.names import HLS_RENDITIONS, TIDYING_JOB
 from audio_compressor.defs.resources import (
     AudioResource,
     RunningResource,
@@ -17,10 +17,7 @@ from audio_compressor.defs.resources import (
 )
 from audio_compressor.settings import RunningSettings
 from audio_compressor.streaming.tidying import tidy
-
-# The grace time of an earlier version is a day; the others are for nights in which the bucket was away.
-_DAYS = 8
-_DAY_SECONDS = 86_400
+from audio_compressor.tracks.pruning import GRACE_SECONDS
 
 
 @dg.op(description="Remove versions of tracks that were replaced more than a day ago, and uploads never finished.")
@@ -33,9 +30,7 @@ def tidy_tracks(
 ) -> None:
     mark_process(context.instance, context.run)
     with TrackResources(tracks, storage, audio, running).open_bucket() as bucket:
-        tidied = tidy(bucket, _made_lately(context.instance))
-    for problem in tidied.problems:
-        context.log.warning(problem)
+        tidied = tidy(bucket, _touched_since_last_time(context.instance))
     context.log.info(
         "%d tracks looked at: %d files of earlier versions removed, %d wait, %d unfinished uploads given up",
         tidied.tracks,
@@ -43,6 +38,12 @@ def tidy_tracks(
         tidied.waiting,
         tidied.given_up,
     )
+    if tidied.problems:
+        problems = "\n".join(tidied.problems)
+        raise dg.Failure(
+            f"{len(tidied.problems)} tracks could not be looked at; the next night tries them again.\n{problems}",
+            allow_retries=False,
+        )
 
 
 @dg.job(name=TIDYING_JOB, description="Removes what earlier versions of tracks have left in the bucket.")
@@ -61,19 +62,13 @@ def build_tidying_schedule(running: RunningSettings) -> dg.ScheduleDefinition:
     )
 
 
-def _made_lately(instance: DagsterInstance) -> list[str]:
-    """The file names of the tracks that were made in the last days."""
-    since_seconds = time.time() - _DAYS * _DAY_SECONDS
-    names = set()
-    cursor = None
-    while True:
-        page = instance.fetch_materializations(
-            AssetRecordsFilter(TRACK, after_timestamp=since_seconds), limit=1000, cursor=cursor
-        )
-        for record in page.records:
-            materialization = record.asset_materialization
-            if materialization and materialization.tags:
-                names.add(data_versions.parse_file_name(materialization.tags.get(DATA_VERSION_TAG, "")))
-        if not page.has_more:
-            return sorted(names - {""})
-        cursor = page.cursor
+def _touched_since_last_time(instance: DagsterInstance) -> list[str]:
+    """The keys of tracks that were made, or failed halfway, since a day before the last night that went well: what they
+    replaced then was too young to be removed. However long the location was off since.
+    """
+    went_well = RunsFilter(job_name=TIDYING_JOB, statuses=[DagsterRunStatus.SUCCESS])
+    last = instance.get_run_records(went_well, limit=1)
+    since_seconds = last[0].start_time - GRACE_SECONDS if last and last[0].start_time else None
+    fetches = (instance.fetch_materializations, instance.fetch_observations)
+    events = chain.from_iterable(pages_of(fetch, HLS_RENDITIONS, after_timestamp=since_seconds) for fetch in fetches)
+    return sorted({event.partition_key for event in events if event.partition_key})

@@ -27,7 +27,7 @@ from audio_compressor.tracks.track import Track, why_taken
 
 # The sound as floats takes 2.8 Mbit/s: twice CD quality, 22 times an MP3 of 128 kbit/s.
 _PCM_SUFFIXES = {".wav", ".w64", ".rf64", ".aif", ".aiff", ".flac", ".caf"}
-_TIMES_PCM, _TIMES_CODED = 5, 25
+TIMES_PCM, TIMES_CODED = 5, 25
 _RAW_DIRECTORY, _LADDER_DIRECTORY = "raw", "ladder"
 
 
@@ -61,7 +61,7 @@ class NotConformingError(AudioError):
 def most_staged_bytes(raw: RawObject) -> int:
     """What a track may take in staging, with its sound as floats and its renditions; nobody knows its length yet."""
     is_pcm = PurePosixPath(raw.track.file_name).suffix.lower() in _PCM_SUFFIXES
-    return raw.size_bytes * (_TIMES_PCM if is_pcm else _TIMES_CODED)
+    return raw.size_bytes * (TIMES_PCM if is_pcm else TIMES_CODED)
 
 
 class TrackMaker:

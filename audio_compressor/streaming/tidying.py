@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from audio_compressor.errors import AudioCompressorError, ConnectionLostError, TimedOutError
 from audio_compressor.tracks.bucket import TrackBucket
-from audio_compressor.tracks.track import Track
+from audio_compressor.tracks.track import Track, why_no_track
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Tidied:
     problems: tuple[str, ...]
 
 
-def tidy(bucket: TrackBucket, file_names: Iterable[str]) -> Tidied:
-    """Look at these tracks, and at every upload in parts.
+def tidy(bucket: TrackBucket, keys: Iterable[str]) -> Tidied:
+    """Look at the tracks of these keys, and at every upload in parts.
 
     Raises:
         AudioCompressorError: the bucket is away, or refuses everything.
@@ -32,8 +32,8 @@ def tidy(bucket: TrackBucket, file_names: Iterable[str]) -> Tidied:
     tracks = removed = waiting = 0
     problems: list[str] = []
     stop = threading.Event()
-    for name in file_names:
-        track = Track(name)
+    names = (f"{key}.m4a" for key in keys)  # only the folder is looked at, which is that of any name with this key
+    for track in (Track(name) for name in names if why_no_track(name) is None):
         try:
             pruned = bucket.prune(track, cancel=stop)
         except (ConnectionLostError, TimedOutError):

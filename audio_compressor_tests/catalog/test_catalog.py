@@ -159,6 +159,17 @@ def test_silence_is_what_makes_a_run_dead(catalog: Catalog, database: SqlDatabas
     assert [(claim.upload_id, claim.silent_seconds < 60) for claim in catalog.claims()] == [("u2", True)]
 
 
+def test_many_runs_are_told_of_at_once(catalog: Catalog, database: SqlDatabase) -> None:
+    for number in range(6):
+        claimed(catalog, database, f"u{number}", f"run-{number // 2}")
+    let_silence_pass(database, 600)
+    assert catalog.beat("run-0", "run-1", "nobody") == 4
+    assert [claim.silent_seconds < 60 for claim in catalog.claims()] == [True] * 4 + [False] * 2
+    assert catalog.release("run-0", "run-2", silent_seconds=500) == ("u4", "u5")
+    assert catalog.release("run-1", "nobody") == ("u2", "u3")
+    assert {claim.claimed_by for claim in catalog.claims()} == {"run-0"}
+
+
 def test_a_status_that_somebody_set_by_hand_stays(catalog: Catalog, database: SqlDatabase) -> None:
     for upload_id in ("u1", "u2", "u3"):
         claimed(catalog, database, upload_id)

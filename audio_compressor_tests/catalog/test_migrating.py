@@ -11,7 +11,7 @@ from sqlalchemy import inspect
 
 import audio_compressor
 from audio_compressor.catalog.catalog import open_catalog
-from audio_compressor.catalog.migrating import VERSION_TABLE, configuration
+from audio_compressor.catalog.migrating import VERSION_TABLE, configuration, why_incomplete
 from audio_compressor.catalog.tables import CLAIMS
 from audio_compressor.errors import ConfigurationError
 from audio_compressor_tests.catalog.taking import ids, take
@@ -32,6 +32,26 @@ def test_from_nothing_to_the_document_s_table(
     documented = database_servers.new(database.kind, tmp_path)
     documented.sql(DOCUMENT)
     assert structure(database, name_of(database)) == structure(documented, name_of(documented))
+
+
+@pytest.mark.parametrize(
+    ("there", "finding"),
+    [
+        ((), "the first run makes it"),
+        ((DOCUMENT,), "has the table Uploads; the first run makes, or updates, that of claims beside it"),
+    ],
+)
+def test_what_is_missing_is_told_and_not_made(
+    database: SqlDatabase, tmp_path: Path, there: tuple[str, ...], finding: str
+) -> None:
+    for statement in there:
+        database.sql(statement)
+    files = list(tmp_path.iterdir())
+    assert finding in str(why_incomplete(database.url))
+    assert list(tmp_path.iterdir()) == files  # SQLite makes a database that is opened
+    assert len(tables(database)) == len(there)
+    open_catalog(database.url).close()
+    assert why_incomplete(database.url) is None
 
 
 def test_a_second_start_changes_nothing(database: SqlDatabase) -> None:

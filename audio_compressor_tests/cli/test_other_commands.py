@@ -13,6 +13,7 @@ import pytest
 from audio_compressor.cli.doctor import check_staging
 from audio_compressor.errors import AccessDeniedError
 from audio_compressor_tests.cli.commands import audio_compressor
+from audio_compressor_tests.fixtures.music import Music
 from audio_compressor_tests.fixtures.sftp_servers import PASSWORD
 from audio_compressor_tests.fixtures.studio import Studio
 
@@ -116,9 +117,37 @@ def test_doctor_reports_a_history_without_its_tables(studio: Studio, tmp_path: P
     assert "Traceback" not in ended.err
 
 
-def test_an_unwritable_staging_directory_is_not_called_a_full_one(tmp_path: Path) -> None:
+def test_an_unwritable_staging_directory_is_not_called_a_full_one(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMP_DIR", "/proc/sys/staging")
     with pytest.raises(AccessDeniedError, match="cannot be written"):
-        check_staging(Path("/proc/sys/staging"))
+        check_staging(studio.settings)
+
+
+def test_doctor_of_tracks_alone(music: Music, tmp_path: Path) -> None:
+    music.add("song.wav")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 0, ended.out + ended.err
+    lines = dict(line.split(": ", 1) for line in ended.out.splitlines())
+    assert [*lines] == [f"ok   {name}" for name in ("settings", "FFmpeg", "tracks", "catalogue", "staging", "Dagster")]
+    assert lines["ok   tracks"].startswith("1 tracks below tracks/; ")
+    assert lines["ok   catalogue"].startswith("1 uploads wait in the database")
+    assert "enough for a track of " in lines["ok   staging"]
+    assert "recording" not in ended.out
+
+
+def test_doctor_makes_no_database(music: Music, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other.db"
+    monkeypatch.setenv("CATALOG_URL", f"sqlite:///{other}")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 0, ended.out + ended.err
+    assert f"ok   catalogue: the database {other} is not there yet; the first run makes it" in ended.out
+    assert not other.exists()
+    monkeypatch.setenv("CATALOG_URL", f"sqlite:///{tmp_path}/nowhere/other.db")
+    ended = audio_compressor("doctor", cwd=tmp_path)
+    assert ended.code == 2
+    assert f"FAIL catalogue: {tmp_path}/nowhere is not there, or cannot be written" in ended.out
 
 
 def test_an_old_manifest_is_imported_once_and_not_redone(studio: Studio, tmp_path: Path) -> None:

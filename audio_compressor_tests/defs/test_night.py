@@ -23,7 +23,7 @@ from audio_compressor.defs.names import (
 )
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.errors import ConnectionLostError
-from audio_compressor_tests.fixtures.studio import Studio, metadata_of, partition_states
+from audio_compressor_tests.fixtures.studio import Studio, metadata_of, partition_states, staleness
 from audio_compressor_tests.wav_files import tone, write_wav
 
 NIGHT = datetime(2026, 11, 21, 2, tzinfo=UTC)
@@ -386,21 +386,11 @@ def test_an_outage_is_a_skip_with_a_reason_and_growing_pauses(studio: Studio, in
 
 
 def test_a_source_that_changed_is_shown_as_out_of_date(studio: Studio, instance: dg.DagsterInstance) -> None:
-    from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
-
     audio = studio.add("10-17-25")
     execute(studio, instance, nightly(studio, instance))
-    graph = studio.definitions.resolve_asset_graph()
-
-    def status(asset: dg.AssetKey) -> StaleStatus:
-        from dagster._core.loader import LoadingContextForTest
-
-        return CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance)).get_status(
-            asset, "10-17-25"
-        )
-
-    assert [status(asset) for asset in (RAW_AUDIO, COMPRESSED_AUDIO)] == [StaleStatus.FRESH, StaleStatus.FRESH]
+    for asset in (RAW_AUDIO, COMPRESSED_AUDIO):
+        assert staleness(studio.definitions, instance, asset, "10-17-25") == "FRESH"
     write_wav(audio, tone(1.0))
     studio.settle(audio, age_seconds=1800)
     nightly(studio, instance)
-    assert status(RAW_AUDIO) is StaleStatus.STALE
+    assert staleness(studio.definitions, instance, RAW_AUDIO, "10-17-25") == "STALE"

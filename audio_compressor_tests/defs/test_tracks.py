@@ -1,15 +1,17 @@
 """Tracks in Dagster: from an upload that waits to renditions, and every way in which that ends."""
 
 import json
+import pickle
 import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+import uuid
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy import Engine, event
 
 from audio_compressor.catalog.catalog import open_catalog
 from audio_compressor.catalog.rows import Upload
@@ -17,20 +19,27 @@ from audio_compressor.definitions import build_definitions
 from audio_compressor.defs.names import (
     AAC_AUDIO,
     CLAIM_TAG,
+    DATA_VERSION_TAG,
     HLS_RENDITIONS,
     PARENT_RUN_TAG,
     PARTITION_TAG,
     RETRY_NUMBER_TAG,
     ROOT_RUN_TAG,
+    STREAMING_JOB,
     TRACK,
+    TRACK_PRODUCTS,
 )
 from audio_compressor.defs.partitions import TRACKS
+from audio_compressor.defs.track_night import TrackWatcher, run_tracks
+from audio_compressor.defs.track_sensor import MOST_RUNS_PER_TICK
 from audio_compressor.errors import ConfigurationError
 from audio_compressor.settings import load_settings
+from audio_compressor.streaming.model import TrackOutcome, TrackProgress
+from audio_compressor_tests.audio.measuring import answering_script
 from audio_compressor_tests.cli.commands import audio_compressor
 from audio_compressor_tests.fixtures.music import FAILED, PUBLISHED, RAW, Music
 from audio_compressor_tests.fixtures.s3_server import Answer, Call, Drop, refusal
-from audio_compressor_tests.fixtures.studio import Studio, metadata_of
+from audio_compressor_tests.fixtures.studio import Studio, metadata_of, staleness
 
 
 def states(instance: dg.DagsterInstance, asset: dg.AssetKey = HLS_RENDITIONS) -> dict[str, str]:
@@ -166,6 +175,47 @@ def test_other_settings_make_it_anew(
     assert metadata_of(instance, HLS_RENDITIONS, "song")["was_published_before"] is False
 
 
+def test_a_track_that_was_uploaded_again_is_shown_as_out_of_date(music: Music, instance: dg.DagsterInstance) -> None:
+    music.add("song.wav")
+    music.tick_and_work(instance)
+
+    def shown() -> list[str]:
+        return [staleness(music.definitions, instance, asset, "song") for asset in (AAC_AUDIO, HLS_RENDITIONS)]
+
+    def upload(version: str) -> None:
+        event = dg.AssetMaterialization(TRACK, partition="song", tags={DATA_VERSION_TAG: version})
+        instance.report_runless_asset_event(event)
+
+    assert shown() == ["FRESH", "FRESH"]
+    [record] = instance.fetch_materializations(dg.AssetRecordsFilter(TRACK), limit=1).records
+    assert record.asset_materialization
+    upload((record.asset_materialization.tags or {})[DATA_VERSION_TAG])
+    assert shown() == ["FRESH", "FRESH"]  # it is the same
+    upload("7-etag;song.wav")
+    assert shown() == ["STALE", "STALE"]
+
+
+def test_a_track_is_finished_when_all_of_it_is_recorded_the_renditions_last(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    recorded: list[list[dg.AssetKey | None]] = []
+
+    class Looking(TrackProgress):
+        def finished(self, outcome: TrackOutcome) -> None:
+            made = (
+                instance.fetch_materializations(dg.AssetRecordsFilter(asset, asset_partitions=[outcome.key]), limit=1)
+                for asset in TRACK_PRODUCTS
+            )
+            found = sorted((found for each in made for found in each.records), key=lambda found: found.storage_id)
+            recorded.append([record.asset_key for record in found])
+
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+    job = build_definitions(music.settings, track_progress=Looking()).resolve_job_def(STREAMING_JOB)
+    assert job.execute_in_process(instance=instance, tags=dict(request.tags)).success
+    assert recorded == [[TRACK, AAC_AUDIO, HLS_RENDITIONS]]
+
+
 @pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
 def test_both_kinds_of_segments(
     music: Music, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -225,6 +275,64 @@ def test_a_run_that_has_not_ended_keeps_its_claim(music: Music, instance: dg.Dag
     assert music.tick(instance).keys == []
     instance.report_run_canceled(run)
     assert music.tick(instance).keys == ["song"]
+
+
+def test_a_run_that_waits_in_the_queue_keeps_its_claim_from_other_deployments_too(
+    music: Music, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+    job = music.definitions.resolve_job_def("streaming_job")
+    instance.create_run_for_job(job, tags=dict(request.tags), status=dg.DagsterRunStatus.STARTING)
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as other:
+        for _ in range(2):  # 20 minutes, in which it does not work yet
+            music.catalog.sql("UPDATE audio_compressor_claims SET heartbeat_at_seconds = heartbeat_at_seconds - 600")
+            assert music.tick(instance).keys == music.tick(other).keys == []
+    assert music.claims() == [request.tags[CLAIM_TAG]]
+
+
+def test_scattered_uploads_are_taken_a_bounded_number_of_runs_at_a_time(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    names = [f"song-{number:03}" for number in range(2 * MOST_RUNS_PER_TICK + 6)]
+    instance.add_dynamic_partitions("tracks", names)
+    for name in names[::2]:  # those between them are made already
+        music.catalog.add(name, f"{name}.wav")
+    ticks = [music.tick(instance).keys for _ in range(3)]
+    assert [len(keys) for keys in ticks] == [MOST_RUNS_PER_TICK, 3, 0]
+    assert [*ticks[0], *ticks[1]] == names[::2]
+
+
+def test_a_look_asks_as_many_questions_for_many_runs_as_for_a_few(music: Music, instance: dg.DagsterInstance) -> None:
+    job = music.definitions.resolve_job_def("streaming_job")
+
+    def questions(runs: int) -> int:
+        """To catalogue and history, with so many more claims of runs that wait, and as many of runs nobody knows."""
+        for _ in range(runs):
+            for known in (True, False):
+                name = str(uuid.uuid4())
+                upload = Upload(name, f"{name}.wav")
+                music.catalog.add(name, upload.file_name)
+                with open_catalog(music.catalog.url) as catalog:
+                    assert catalog.claim(upload, name, name)
+                if known:
+                    tags = {CLAIM_TAG: name, PARTITION_TAG: name}
+                    instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTING)
+        music.catalog.sql("UPDATE audio_compressor_claims SET heartbeat_at_seconds = heartbeat_at_seconds - 100")
+        asked: list[str] = []
+
+        def ask(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            asked.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", ask)
+        try:
+            assert music.tick(instance).requests == []
+        finally:
+            event.remove(Engine, "before_cursor_execute", ask)
+        return len(asked)
+
+    few = questions(1)
+    assert questions(5) <= few
 
 
 def test_two_deployments_on_one_table_make_every_track_once(
@@ -323,7 +431,50 @@ def test_a_partition_that_looks_like_a_file_is_none_of_another_track(
     assert states(instance) == {"song.mp3": "FAILED", "song": "MATERIALIZED"}
 
 
+def test_a_second_file_for_a_track_is_refused_as_long_as_the_first_is_there(
+    music: Music, instance: dg.DagsterInstance
+) -> None:
+    music.add("song.wav")
+    music.tick_and_work(instance)
+    published = music.server.content(PUBLISHED)
+    music.add("song.w64", music.wav(2))
+    [result] = music.tick_and_work(instance)
+    assert not result.success
+    assert "the track song is made from song.wav" in music.error_message("song.w64")
+    assert music.server.content(PUBLISHED) == published
+    music.server.delete(f"{RAW}song.wav")
+    assert music.work(instance, {PARTITION_TAG: "song"}).success
+    assert music.status("song.w64") == "completed"
+
+
 # -- faults
+
+
+def test_renditions_that_do_not_conform_are_not_published(
+    music: Music, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_player = 'case "$*" in *http://127.0.0.1*) echo "cannot play it" >&2; exit 1;; esac; exec "$REAL" "$@"'
+    monkeypatch.setenv("FFMPEG_BINARY", str(answering_script(tmp_path / "ffmpeg", no_player)))
+    music.add("song.wav")
+    [result] = music.tick_and_work(instance)
+    assert music.server.keys(PUBLISHED) == []
+    [logged] = instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    evaluation = logged.get_dagster_event().asset_check_evaluation_data
+    assert (evaluation.check_name, evaluation.passed) == ("hls_conforms", False)
+    assert "do not conform and are not published" in music.error_message("song.wav")
+    assert "cannot play it" in music.error_message("song.wav")
+
+
+def test_rights_that_go_missing_after_the_look_fail_no_track(music: Music, instance: dg.DagsterInstance) -> None:
+    music.add("song.wav")
+    [request] = music.tick(instance).requests
+
+    def deny(call: Call) -> Answer | None:
+        return refusal(403, "AccessDenied") if call.is_write else None
+
+    with music.server.hooked(before=deny):
+        assert not music.work(instance, dict(request.tags)).success
+    assert music.status("song.wav") == "0"
 
 
 def test_an_object_that_may_not_be_read_fails_alone(music: Music, instance: dg.DagsterInstance) -> None:
@@ -487,29 +638,6 @@ def test_a_history_that_was_lost_makes_nothing_again(bare: Music, instance: dg.D
     assert bare.server.content(PUBLISHED) == before
 
 
-# -- the night
-
-
-def test_a_replaced_version_is_removed_when_nobody_plays_it_any_more(
-    music: Music, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    music.add("song.wav")
-    music.tick_and_work(instance)
-    before = set(music.server.keys(PUBLISHED))
-    monkeypatch.setenv("TARGET_LUFS", "-20")
-    music.work(instance, {PARTITION_TAG: "song"})
-    both = set(music.server.keys(PUBLISHED))
-    assert both > before
-    job = music.definitions.resolve_job_def("track_tidying_job")
-    assert job.execute_in_process(instance=instance).success
-    assert set(music.server.keys(PUBLISHED)) == both  # somebody may have begun to listen a minute ago
-    music.server.age(timedelta(days=2))
-    assert job.execute_in_process(instance=instance).success
-    left = set(music.server.keys(PUBLISHED))
-    assert left < both
-    assert {key for key in left if "segment_" in key}.isdisjoint(before)
-
-
 # -- which line there is
 
 
@@ -551,6 +679,21 @@ def test_the_command_makes_what_waits(music: Music, tmp_path: Path) -> None:
     again = audio_compressor("tracks", "--all", cwd=tmp_path)
     assert again.code == 0
     assert "Nothing to do: no track waits." in again.out
+
+
+def test_little_is_kept_of_each_track(
+    music: Music, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGMENT_DURATION", "1")
+    music.add("song.wav", seconds=5)
+    night = run_tracks(music.settings, instance, TrackWatcher(), None)
+    [track] = night.tracks
+    assert (track.key, track.status, track.mode) == ("song", "success", "gain")
+    assert track.published_bytes == sum(map(len, music.server.content(PUBLISHED).values())) - len(
+        music.server.get(f"{PUBLISHED}song/metadata.json")
+    )
+    assert track.output_lufs == pytest.approx(-14.0, abs=0.1)
+    assert len(pickle.dumps(track)) < 1000  # what is published of it takes ten times that
 
 
 def test_the_command_makes_what_it_is_told(music: Music, tmp_path: Path) -> None:

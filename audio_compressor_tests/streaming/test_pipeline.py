@@ -101,3 +101,21 @@ def test_a_mistake_in_the_program_ends_the_batch(
     assert outcome.status == "failed"
     assert outcome.reason == "unexpected SystemError; the log of the run says more"
     assert "unexpected error" in caplog.text
+
+
+def test_what_is_staged_at_a_time_is_bounded(
+    music: Music, tools: Callable[[TrackBucket], TrackTools], tmp_path: Path
+) -> None:
+    staged: list[int] = []
+
+    class Counting(TrackProgress):
+        def downloading(self, *_: object) -> None:
+            staged.append(sum(path.is_dir() for path in (tmp_path / "staging/run").iterdir()))
+
+    works = [Work(Track(f"song-{number}.wav")) for number in range(8)]
+    for work in works:
+        music.put(work.track.file_name)
+    with TrackBucket(BUCKET, endpoint_url=music.server.url, retry=Retry(1, 0)) as bucket:
+        outcomes = list(process_tracks(works, tools(bucket), run_id="run", progress=Counting()))
+    assert [outcome.status for outcome in outcomes] == ["success"] * 8
+    assert 1 < max(staged) <= 3  # one that is encoded, one that comes, one that is published

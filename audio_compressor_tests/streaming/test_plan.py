@@ -69,6 +69,7 @@ def test_uploads(music: Music) -> None:
         assert plan.keys == ("song-1", "song-3")
         assert plan.in_flight == ("song-0",)
         assert plan_uploads(catalog, 1, []).keys == ("song-0",)
+        assert plan_uploads(catalog, 1, ["song-0"]).keys == ("song-1",)  # what is in work holds up nobody
         assert plan_uploads(catalog, 10, [], again=True).keys == ("song-0", "song-1", "song-3", "song-2")
         claimed = plan.waiting[0].upload
         assert claimed is not None

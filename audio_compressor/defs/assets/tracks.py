@@ -29,7 +29,7 @@ from audio_compressor.defs.track_events import track_events
 from audio_compressor.defs.track_intake import claim_name
 from audio_compressor.streaming.batch import make_tracks
 from audio_compressor.streaming.explain import explain_track
-from audio_compressor.streaming.model import TrackOutcome, TrackProgress
+from audio_compressor.streaming.model import TrackProgress
 
 TRACK_SPEC = dg.AssetSpec(
     TRACK,
@@ -87,7 +87,8 @@ def build_track_assets(batch_size: int) -> dg.AssetsDefinition:
         mark_process(instance, run)
         resources = TrackResources(tracks, storage, audio, running)
         log_position, judged = partial(event_log_position, instance), partial(latest_materialization, instance)
-        outcomes: list[TrackOutcome] = []
+        done = 0
+        failed: list[str] = []
         with tracks.open_catalog() as catalog, resources.open_bucket() as bucket:
             batch = make_tracks(
                 context.partition_keys,
@@ -104,22 +105,19 @@ def build_track_assets(batch_size: int) -> dg.AssetsDefinition:
                 for outcome in batch:
                     for event in track_events(outcome, log_position, judged):
                         context.log_event(event)
-                    outcomes.append(outcome)
+                    done += 1
+                    if outcome.status == "failed":
+                        failed.append(f"{outcome.key}: {outcome.reason}")
                     level, line = explain_track(outcome)
-                    context.log.log(level, "[%d/%d] %s", len(outcomes), len(context.partition_keys), line)
+                    context.log.log(level, "[%d/%d] %s", done, len(context.partition_keys), line)
                     track_progress.finished(outcome)
-        _fail_if_any_failed(outcomes)
+        if failed:
+            lines = "\n".join(failed)
+            raise dg.Failure(
+                f"{len(failed)} of {done} tracks failed.\n{lines}",
+                metadata={"failed": len(failed), "tracks": done},
+                allow_retries=False,
+            )
         yield from ()  # every output is skippable, and its events are logged already
 
     return process_tracks
-
-
-def _fail_if_any_failed(outcomes: list[TrackOutcome]) -> None:
-    failed = [outcome for outcome in outcomes if outcome.status == "failed"]
-    if failed:
-        lines = "\n".join(f"{outcome.key}: {outcome.reason}" for outcome in failed)
-        raise dg.Failure(
-            f"{len(failed)} of {len(outcomes)} tracks failed.\n{lines}",
-            metadata={"failed": len(failed), "tracks": len(outcomes)},
-            allow_retries=False,
-        )
