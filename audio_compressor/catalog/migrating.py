@@ -79,6 +79,10 @@ def _upgrade(connection: Connection) -> None:
         question = text("SELECT GET_LOCK(concat('audio_compressor.', md5(DATABASE())), :seconds)")
         if connection.execute(question, {"seconds": _MYSQL_LOCK_SECONDS}).scalar() != 1:
             raise TimedOutError(f"Another process has been {_DOING} for {_MYSQL_LOCK_SECONDS} s; is it stuck?")
+    else:
+        # Before Alembic looks: where no transaction has begun, it makes one of its own for each revision of SQLite, and
+        # of six processes that started at once, one found a revision done behind its back.
+        connection.begin()
     try:
         command.upgrade(configuration(connection), "head")
     except CommandError as error:

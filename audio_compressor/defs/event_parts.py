@@ -39,15 +39,14 @@ class Upstream:
     event_log_position: int
 
 
-def version_tags(data_version: str, upstream: Upstream) -> Mapping[str, str]:
+def version_tags(data_version: str, *upstreams: Upstream) -> Mapping[str, str]:
     """Hand-logged events carry no versions and no provenance unless they are given as tags."""
-    name = upstream.asset.to_user_string()
-    return {
-        DATA_VERSION_TAG: data_version,
-        CODE_VERSION_TAG: CODE_VERSION,
-        INPUT_DATA_VERSION_TAG + name: upstream.data_version,
-        INPUT_EVENT_TAG + name: str(upstream.event_log_position),
-    }
+    tags = {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: CODE_VERSION}
+    for upstream in upstreams:
+        name = upstream.asset.to_user_string()
+        tags[INPUT_DATA_VERSION_TAG + name] = upstream.data_version
+        tags[INPUT_EVENT_TAG + name] = str(upstream.event_log_position)
+    return tags
 
 
 def check_evaluated(

@@ -24,7 +24,7 @@ from audio_compressor.streaming.checks import CHECKED_PRODUCTS, Product
 from audio_compressor.streaming.details import number, part, told_loudness
 from audio_compressor.streaming.model import TrackOutcome
 from audio_compressor.texts import escape_line
-from audio_compressor.tracks.published import Published
+from audio_compressor.tracks.published import Published, PublishedFile
 from audio_compressor.tracks.raw import RawObject
 from audio_compressor.tracks.track import METADATA_NAME, Track
 
@@ -41,9 +41,10 @@ def track_events(
     key, raw, published = outcome.key, outcome.raw, outcome.published
     if raw and published:
         yield _track(key, raw, outcome.raw_uri, published)
-        upstream = Upstream(TRACK, _raw_version(raw), log_position())
-        yield _aac_audio(outcome, published, upstream)
-        yield _hls_renditions(outcome, raw, published, upstream)
+        track = Upstream(TRACK, _raw_version(raw), log_position())
+        yield _aac_audio(outcome, published, track)
+        audio = Upstream(AAC_AUDIO, _audio_file(published).sha256, log_position())
+        yield _hls_renditions(outcome, raw, published, track, audio)
     for check in outcome.checks:
         asset = PRODUCT_KEYS[CHECKED_PRODUCTS[check.name]]
         yield check_evaluated(check, asset, key, judged(asset, key) if published else None)
@@ -79,16 +80,23 @@ def _raw_version(raw: RawObject) -> str:
     return data_versions.of_raw_track(raw.fingerprint, raw.track.file_name)
 
 
+def _audio_name(published: Published) -> str:
+    return Track(published.source.file_name).audio_name
+
+
+def _audio_file(published: Published) -> PublishedFile:
+    return published.files[_audio_name(published)]
+
+
 def _aac_audio(outcome: TrackOutcome, published: Published, upstream: Upstream) -> dg.AssetMaterialization:
-    name = Track(published.source.file_name).audio_name
-    file, loudness = published.files[name], told_loudness(published.details)
+    file, loudness = _audio_file(published), told_loudness(published.details)
     rendition = part(published.details, "renditions", "high")
     return dg.AssetMaterialization(
         AAC_AUDIO,
         partition=outcome.key,
         description=escape_line(bounded(loudness.warnings or "")) or None,
         metadata={
-            "uri": f"{outcome.published_uri}{name}",
+            "uri": f"{outcome.published_uri}{_audio_name(published)}",
             "size_mb": megabytes(file.size_bytes),
             "sha256": file.sha256,
             **_known(
@@ -113,7 +121,7 @@ def _aac_audio(outcome: TrackOutcome, published: Published, upstream: Upstream) 
 
 
 def _hls_renditions(
-    outcome: TrackOutcome, raw: RawObject, published: Published, upstream: Upstream
+    outcome: TrackOutcome, raw: RawObject, published: Published, *upstreams: Upstream
 ) -> dg.AssetMaterialization:
     details = published.details
     return dg.AssetMaterialization(
@@ -135,7 +143,7 @@ def _hls_renditions(
             "was_published_before": outcome.was_there,
             "processing_seconds": round(outcome.seconds, 1),
         },
-        tags=version_tags(data_versions.of_renditions(raw.fingerprint, published.settings_fingerprint), upstream),
+        tags=version_tags(data_versions.of_renditions(raw.fingerprint, published.settings_fingerprint), *upstreams),
     )
 
 
@@ -153,7 +161,7 @@ def _not_done(outcome: TrackOutcome) -> dg.AssetObservation:
 
 
 def _table(details: Mapping[str, Any]) -> str:
-    lines = ["| rendition | kbit/s | bandwidth | average | MB | LUFS | dBTP |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = ["| rendition | kbit/s | peak bit/s | average bit/s | MB | LUFS | dBTP |", "|---|--:|--:|--:|--:|--:|--:|"]
     renditions = part(details, "renditions")
     for name in renditions:
         each, loudness = part(renditions, name), part(details, "loudness", "after", name)

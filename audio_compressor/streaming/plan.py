@@ -142,7 +142,7 @@ def explain_plan(plan: TrackPlan) -> str:
 
 def _lines(plan: TrackPlan) -> Iterator[str]:
     done = f", {plan.done} done" if plan.done else ""
-    yield f"{len(plan.waiting)} tracks to make{done}."
+    yield f"{len(plan.waiting)} {'track' if len(plan.waiting) == 1 else 'tracks'} to make{done}."
     reasons = dict.fromkeys(item.reason for item in plan.waiting)
     for reason in reasons:
         names = _some([item.track.key for item in plan.waiting if item.reason == reason])

@@ -53,7 +53,7 @@ AAC_AUDIO_SPEC = dg.AssetSpec(
 )
 HLS_RENDITIONS_SPEC = dg.AssetSpec(
     HLS_RENDITIONS,
-    deps=[TRACK],
+    deps=[TRACK, AAC_AUDIO],
     skippable=True,
     group_name="tracks",
     kinds={"s3"},
