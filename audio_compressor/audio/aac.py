@@ -109,9 +109,10 @@ def write_excerpts(sound: Stereo, destination: Path, spans: Sequence[Span], trea
     gain = np.float32(10 ** (treatment.gain_db / 20))
     with local_errors(destination), destination.open("wb") as file:
         for first_frame, frames in spans:
-            samples = _read(sound, first_frame, frames)
-            curve = multipliers(treatment.edges_db, first_frame, len(samples))
-            file.write((samples * (gain * curve)[:, None]).astype("<f4").tobytes())
+            for start in range(first_frame, first_frame + frames, _PIECE_FRAMES):
+                samples = _read(sound, start, min(_PIECE_FRAMES, first_frame + frames - start))
+                curve = multipliers(treatment.edges_db, start, len(samples))
+                file.write((samples * (gain * curve)[:, None]).astype("<f4", copy=False).tobytes())
 
 
 def _read(sound: Stereo, first_frame: int, frames: int) -> Floats:

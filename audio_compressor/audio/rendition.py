@@ -35,6 +35,8 @@ _LEAST_SAMPLED_SECONDS = 60.0
 # hard, at 64 kbit/s.
 _MOST_LOUDNESS_CORRECTIONS = 4
 _MOST_CORRECTIONS = 14
+# Of what a limiter takes off again as fast as a gain adds it, four encodes came to the same within 0.02 LU.
+_LEAST_CHANGE_LU = 0.02
 _MOST_LOWERINGS = 4
 _LOWERED_FURTHER_DB = 0.1
 # Where there is something to take back in more of the packets than this, all of them are encoded again.
@@ -162,7 +164,11 @@ class RenditionMaker:
             if louder_lu is not None:
                 loudness_corrections += 1
                 what = f"all of it encoded again, for it came to {attempt.measured.loudness.integrated_lufs:.2f} LUFS"
+                before_lufs = attempt.measured.loudness.integrated_lufs
                 attempt = replace(self._encoded(louder_lu, attempt.dips), corrections=(*attempt.corrections, what))
+                after_lufs = attempt.measured.loudness.integrated_lufs
+                if before_lufs is None or after_lufs is None or abs(after_lufs - before_lufs) < _LEAST_CHANGE_LU:
+                    loudness_corrections = _MOST_LOUDNESS_CORRECTIONS
             elif self._over_db(attempt) > 0:
                 attempt = self._with_dips(attempt)
             elif attempt.is_patched:

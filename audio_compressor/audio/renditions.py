@@ -31,13 +31,12 @@ from audio_compressor.audio.normalization import (
 from audio_compressor.audio.probe import Source
 from audio_compressor.audio.progress import Progress, Report, no_progress
 from audio_compressor.audio.rendition import Rendition, RenditionMaker
-from audio_compressor.audio.stereo import FRAME_BYTES, SAMPLE_RATE_HZ, Stereo, decode_to_stereo
+from audio_compressor.audio.stereo import FRAME_BYTES, Stereo, decode_to_stereo
 from audio_compressor.local_files import local_errors
 from audio_compressor.processes import INTERRUPTIBLE_SECONDS, ChildProcesses
 
 logger = logging.getLogger(__name__)
 
-_CURVE_FRAME_BYTES = 2
 # Shares of the whole, by what they took for 652 s: decoding, measuring, and the three encodes with their corrections.
 _DECODED, _MEASURED, _ENCODED = 0.1, 0.1, 0.8
 
@@ -97,15 +96,6 @@ def make_renditions(
         logger.info("%s: %s", name, made.plan.reason)
         placed = {which: _placed(each, directory) for which, each in made.renditions.items()}
     return replace(made, renditions=placed)
-
-
-def estimated_bytes(duration_seconds: float) -> int:
-    """The most that `make_renditions` keeps in its directory at a time: the sound as floats, twice if it is evened out,
-    a curve for each rendition, and the renditions.
-    """
-    frame_bytes = 2 * FRAME_BYTES + len(LADDER) * _CURVE_FRAME_BYTES
-    encoded_bytes = sum(each.bitrate_kbps for each in LADDER) * 1000 / 8
-    return round(duration_seconds * (SAMPLE_RATE_HZ * frame_bytes + encoded_bytes))
 
 
 def judge_loudness(made: Renditions, target: LoudnessTarget) -> tuple[str, ...]:

@@ -51,20 +51,22 @@ class PeakMeter:
     def add(self, data: bytes) -> None:
         """Little-endian floats; a piece may end inside of one."""
         self._odd += data
-        if len(self._odd) >= 4 * self._channels * _PIECE_FRAMES:
-            self._take()
+        piece_bytes = 4 * self._channels * _PIECE_FRAMES
+        # However the pipe cuts it: what is looked at finely depends on the pieces, and one source gave different bytes.
+        while len(self._odd) >= piece_bytes:
+            self._take(piece_bytes)
 
     def peaks(self) -> Floats:
         """One for each block, with a full scale of 1; to be called once, at the end. A NaN where there is one."""
-        self._take()
+        self._take(len(self._odd))
         blocks = -(-(len(self._waiting) - _REACH) // BLOCK)
         missing = blocks * BLOCK + 2 * _REACH - len(self._waiting)
         self._waiting = np.concatenate([self._waiting, np.zeros((missing, self._channels), np.float32)])
         self._look(blocks)
         return np.concatenate(self._blocks) if self._blocks else np.zeros(0, np.float32)
 
-    def _take(self) -> None:
-        whole = len(self._odd) - len(self._odd) % (4 * self._channels)
+    def _take(self, size_bytes: int) -> None:
+        whole = size_bytes - size_bytes % (4 * self._channels)
         samples = np.frombuffer(bytes(self._odd[:whole]), "<f4").reshape(-1, self._channels)
         del self._odd[:whole]
         self.frames += len(samples)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from audio_compressor.catalog.database import ANSWER_SECONDS, Database
 from audio_compressor.catalog.finding import find_uploads
-from audio_compressor.catalog.migrating import migrate
+from audio_compressor.catalog.migrating import lost_uploads, migrate
 from audio_compressor.catalog.rows import Claim, Upload, as_text, cut
 from audio_compressor.catalog.tables import (
     CLAIMS,
@@ -30,7 +30,6 @@ from audio_compressor.catalog.tables import (
 )
 from audio_compressor.catalog.translation import UnsuitableValueError
 from audio_compressor.catalog.url import parse_catalog_url
-from audio_compressor.errors import ConfigurationError
 from audio_compressor.texts import visible
 
 
@@ -251,5 +250,5 @@ def open_catalog(url: str, answer_seconds: float = ANSWER_SECONDS) -> Catalog:
     migrate(database)
     uploads = database.read("looking for the table Uploads", find_uploads)
     if uploads is None:
-        raise ConfigurationError([f"{database.name} has lost its table Uploads; restore it from a backup"])
+        raise lost_uploads(database)
     return Catalog(database, uploads)

@@ -49,11 +49,19 @@ def why_incomplete(url: str) -> str | None:
         if not os.access(file.parent, os.W_OK):
             raise AccessDeniedError(f"{file.parent} is not there, or cannot be written; make it, or set CATALOG_URL")
         return f"{database.name} is not there yet; the first run makes it"
-    if database.read("looking for the table Uploads", find_uploads) is None:
+    is_there = database.read("looking for the table Uploads", find_uploads) is not None
+    if database.read(_DOING, _is_current):
+        if not is_there:
+            raise lost_uploads(database)
+        return None
+    if not is_there:
         return f"{database.name} has no table Uploads yet; the first run makes it"
-    if not database.read(_DOING, _is_current):
-        return f"{database.name} has the table Uploads; the first run makes, or updates, that of claims beside it"
-    return None
+    return f"{database.name} has the table Uploads; the first run makes, or updates, that of claims beside it"
+
+
+def lost_uploads(database: Database) -> ConfigurationError:
+    """It was there, and is made anew by nobody."""
+    return ConfigurationError([f"{database.name} has lost its table Uploads; restore it from a backup"])
 
 
 def configuration(connection: Connection) -> Config:

@@ -92,6 +92,7 @@ _MYSQL: dict[int, tuple[_Kind, str]] = {
 }
 # Primary result codes (sqlite.org/rescode.html).
 _SQLITE: dict[int, tuple[_Kind, str]] = {
+    1: (ConfigurationError, _OTHER_TABLE),
     3: (AccessDeniedError, "check its owner and permissions, and those of its directory"),
     5: (TimedOutError, "another program keeps it locked"),
     6: (TimedOutError, "another program keeps it locked"),

@@ -14,7 +14,7 @@ from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
 from audio_compressor.audio.ladder import LADDER, AacCoder
 from audio_compressor.audio.normalization import LoudnessTarget, Mode, PeakPolicy
 from audio_compressor.audio.progress import Report, no_progress
-from audio_compressor.audio.renditions import Renditions, estimated_bytes, judge_loudness, make_renditions
+from audio_compressor.audio.renditions import Renditions, judge_loudness, make_renditions
 from audio_compressor.demo.recordings import CLIPS
 from audio_compressor.errors import CancelledError, EncodingError, NotAudioError, VerificationError
 from audio_compressor.hls.aac import AacStream
@@ -378,21 +378,3 @@ def ffmpegs_in(directory: Path) -> list[int]:
             arguments = (process / "cmdline").read_bytes().split(b"\0")
             found += [int(process.name)] if any(argument.startswith(mark) for argument in arguments) else []
     return found
-
-
-def test_what_is_said_of_the_space_is_enough(workshop: Workshop) -> None:
-    """Looked at each time that progress is told, and in the middle of the encodes."""
-    most_bytes = 0
-
-    def look(_: float) -> None:
-        nonlocal most_bytes
-        here_bytes = 0
-        for parent, _directories, names in os.walk(workshop.out):
-            for name in names:
-                with suppress(OSError):
-                    here_bytes += (Path(parent) / name).stat().st_size
-        most_bytes = max(most_bytes, here_bytes)
-
-    made = workshop.make(write_wav(workshop.path / "in.wav", peaky(20.0)), progress=look)
-    raw_bytes = made.duration_seconds * 44_100 * 8
-    assert raw_bytes < most_bytes < estimated_bytes(made.duration_seconds)

@@ -54,6 +54,13 @@ def test_what_is_missing_is_told_and_not_made(
     assert why_incomplete(database.url) is None
 
 
+def test_a_table_that_was_lost_is_told_before_any_run(database: SqlDatabase) -> None:
+    open_catalog(database.url).close()
+    database.sql("DROP TABLE Uploads" if "Uploads" in tables(database) else "DROP TABLE uploads")
+    with pytest.raises(ConfigurationError, match="has lost its table Uploads; restore it from a backup"):
+        why_incomplete(database.url)
+
+
 def test_a_second_start_changes_nothing(database: SqlDatabase) -> None:
     open_catalog(database.url).close()
     before = [structure(database, name) for name in sorted(tables(database))]
