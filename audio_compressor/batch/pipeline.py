@@ -60,10 +60,14 @@ class _Encoded:
 
 @dataclass(frozen=True)
 class _Space:
-    """What a recording takes up: ``audio`` until it is encoded, the rest until it is published. Closing gives back."""
+    """What a recording takes up: ``audio`` until it is encoded, the rest until it is published. Closing gives back.
+
+    ``outputs`` is the part of the rest that is given back last, when nothing of the recording is on the disk any more.
+    """
 
     audio: ExitStack
     rest: ExitStack
+    outputs: ExitStack
 
     def close(self) -> None:
         self.rest.close()
@@ -128,8 +132,9 @@ class _Batch:
             self._originals.acquire()
             if self._cancelled.is_set():
                 return
-            space = _Space(audio=ExitStack(), rest=ExitStack())
+            space = _Space(audio=ExitStack(), rest=ExitStack(), outputs=ExitStack())
             space.audio.callback(self._originals.release)
+            space.rest.enter_context(space.outputs)
             try:
                 path = space.rest.enter_context(self._staging.recording(directory))
                 staged = self._downloader.stage(directory, path)
@@ -143,7 +148,7 @@ class _Batch:
 
     def _encode(self, staged: Staged, space: _Space) -> None:
         self._outputs.acquire()
-        space.rest.callback(self._outputs.release)
+        space.outputs.callback(self._outputs.release)
         compression = None
         checks: tuple[CheckResult, ...] = ()
         problems = [staged.metadata_problem] if staged.metadata_problem else []
