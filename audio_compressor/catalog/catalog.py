@@ -7,8 +7,7 @@ works on are never touched. Every transaction changes Uploads first, so that two
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.engine import Connection
@@ -30,10 +29,11 @@ from audio_compressor.catalog.tables import (
 )
 from audio_compressor.catalog.translation import UnsuitableValueError
 from audio_compressor.catalog.url import parse_catalog_url
+from audio_compressor.closing import Closing
 from audio_compressor.texts import visible
 
 
-class Catalog:
+class Catalog(Closing):
     """Methods may be called from several threads and processes. They raise AudioCompressorError where the database
     cannot be reached or refuses; what they were to do has not happened then, or (when the connection broke at the last
     moment) has happened whole.
@@ -42,14 +42,6 @@ class Catalog:
     def __init__(self, database: Database, uploads: Uploads) -> None:
         self._database = database
         self._uploads = uploads
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._database.close()

@@ -1,7 +1,5 @@
 """`audio-compressor run`: one night, now."""
 
-import sys
-
 from rich.console import Console
 from rich.markup import escape
 
@@ -10,11 +8,10 @@ from audio_compressor.cli.environment import (
     EXIT_ALL_FAILED,
     EXIT_SOME_FAILED,
     load_recording_environment,
-    log_to_stderr,
     open_instance,
 )
 from audio_compressor.cli.terminal import console, outcome_table
-from audio_compressor.cli.watchers import LogLines, ProgressBar, TerminalWatcher
+from audio_compressor.cli.watchers import LogLines, ProgressBar, choose_watcher
 from audio_compressor.defs.night import Night, run_night
 from audio_compressor.intake.plan import Plan
 from audio_compressor.settings import Settings
@@ -36,12 +33,7 @@ def run() -> int:
 
 def watch_night(settings: Settings) -> Night:
     """Run the night with a progress bar on a terminal, with log lines elsewhere."""
-    watcher: TerminalWatcher
-    if sys.stderr.isatty():
-        watcher = ProgressBar(console(stderr=True))
-    else:
-        log_to_stderr(settings.log_level)
-        watcher = LogLines()
+    watcher = choose_watcher(ProgressBar, LogLines, settings.log_level)
     with open_instance() as instance, watcher:
         return run_night(settings, instance, watcher)
 

@@ -1,7 +1,6 @@
 """`audio-compressor tracks`: make the renditions of uploaded tracks, now."""
 
 import logging
-import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -13,11 +12,10 @@ from audio_compressor.cli.environment import (
     EXIT_ALL_FAILED,
     EXIT_SOME_FAILED,
     load_track_environment,
-    log_to_stderr,
     open_instance,
 )
 from audio_compressor.cli.terminal import console
-from audio_compressor.cli.watchers import Around, AroundWithBar
+from audio_compressor.cli.watchers import Around, AroundWithBar, choose_watcher
 from audio_compressor.defs.track_intake import TrackSurvey
 from audio_compressor.defs.track_night import TrackNight, TrackWatcher, run_tracks
 from audio_compressor.reporting import formatting
@@ -46,12 +44,7 @@ def make(names: Sequence[str] | None) -> int:
 def make_with(settings: Settings, names: Sequence[str] | None) -> int:
     """As `make`, with these settings."""
     out = console()
-    watcher: _Bar | _Lines
-    if sys.stderr.isatty():
-        watcher = _Bar(console(stderr=True))
-    else:
-        log_to_stderr(settings.log_level)
-        watcher = _Lines()
+    watcher = choose_watcher(_Bar, _Lines, settings.log_level)
     with open_instance() as instance, watcher:
         night = run_tracks(settings, instance, watcher, names)
     _summarise(night, out)

@@ -1,8 +1,10 @@
 """How a night shows its progress: a bar on a terminal, log lines in a pipe or a log file."""
 
 import logging
+import sys
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,12 +12,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from audio_compressor.batch.explain import explain as explain_outcome
 from audio_compressor.batch.model import Outcome
+from audio_compressor.cli.environment import log_to_stderr
+from audio_compressor.cli.terminal import console
 from audio_compressor.defs.intake import Survey
 from audio_compressor.defs.night import Watcher
 from audio_compressor.intake.explain import explain
 from audio_compressor.reporting.formatting import megabytes, to_mb
 
 log = logging.getLogger(__name__)
+Bar = TypeVar("Bar")
+Lines = TypeVar("Lines")
+
+
+def choose_watcher(bar: Callable[[Console], Bar], lines: Callable[[], Lines], log_level: str) -> Bar | Lines:
+    """A bar on a terminal; elsewhere lines, of ``log_level`` and above."""
+    if sys.stderr.isatty():
+        return bar(console(stderr=True))
+    log_to_stderr(log_level)
+    return lines()
 
 
 class Around:

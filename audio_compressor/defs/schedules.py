@@ -3,14 +3,13 @@
 import dagster as dg
 
 from audio_compressor.defs.intake import Surveyor, run_request
+from audio_compressor.defs.looking import LISTING_RETRY
 from audio_compressor.defs.names import COMPRESSION_JOB
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
 from audio_compressor.intake.explain import explain
-from audio_compressor.retries import Retry
 from audio_compressor.settings import RunningSettings
 
 # One, because an evaluation has 60 s; the instance tries a failed one again (max_tick_retries in dagster.yaml).
-_LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 # Each is an event of 2 to 7 ms, or two of them when it is adopted. What failed before or changed earlier is recorded
 # already, so there may be any number of it.
 MOST_FRESH = 2_000
@@ -33,7 +32,7 @@ def build_nightly_schedule(running_settings: RunningSettings) -> dg.ScheduleDefi
         running: RunningResource,
     ) -> list[dg.RunRequest] | dg.SkipReason:
         surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
-        survey = surveyor.everything_outstanding(_LISTING_RETRY, MOST_FRESH)
+        survey = surveyor.everything_outstanding(LISTING_RETRY, MOST_FRESH)
         survey.record(context.instance)
         night = f"{context.scheduled_execution_time:%Y-%m-%dT%H:%M}"
         requests = [

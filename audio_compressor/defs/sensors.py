@@ -1,28 +1,18 @@
 """What happens between two nights: new recordings are found as they settle, and the report follows the results."""
 
-import json
-import time
-
 import dagster as dg
 
 from audio_compressor.defs.history import UNFINISHED, is_anything_in_flight
 from audio_compressor.defs.intake import Surveyor, run_request
+from audio_compressor.defs.looking import INTERVAL_SECONDS, LISTING_RETRY, MOST_PER_TICK, look_unless_away
 from audio_compressor.defs.names import COMPRESSION_JOB, RELOCATION_JOB, REPORT_JOB
 from audio_compressor.defs.partitions import RECORDINGS
 from audio_compressor.defs.report_history import last_cursor, newest_result
 from audio_compressor.defs.resources import AudioResource, Resources, RunningResource, SftpResource, StorageResource
-from audio_compressor.errors import AudioCompressorError
 from audio_compressor.intake.explain import explain
-from audio_compressor.intake.outage import Outage
-from audio_compressor.retries import Retry
 
-INTERVAL_SECONDS = 30
 # A destination that is away for an hour costs four short runs.
 RELOCATION_INTERVAL_SECONDS = 900
-# An evaluation has 60 s, and then the daemon takes 2 to 7 ms for each event that it stores. What is over is found
-# again at the next tick.
-MOST_PER_TICK = 500
-LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 
 
 @dg.sensor(
@@ -39,31 +29,29 @@ def new_recordings_sensor(
     audio: AudioResource,
     running: RunningResource,
 ) -> dg.SensorResult:
-    now_seconds = time.time()
-    outage = read_outage(context.cursor)
-    if outage and outage.is_pause(now_seconds):
-        return dg.SensorResult(skip_reason=outage.explain(now_seconds), cursor=context.cursor)
-    try:
-        surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
+    surveyor = Surveyor(context.instance, Resources(sftp, storage, audio, running))
+
+    def look() -> dg.SensorResult:
         survey = surveyor.fresh(LISTING_RETRY, most=MOST_PER_TICK)
-    except AudioCompressorError as error:
-        outage = Outage.after(outage, str(error), now_seconds, INTERVAL_SECONDS)
-        return dg.SensorResult(skip_reason=outage.explain(now_seconds), cursor=json.dumps(outage.to_json()))
-    explanation = explain(survey.plan)
-    fingerprints = {item.directory: item.recording.fingerprint for item in survey.to_process}
-    requests = [
-        run_request(keys, f"{keys.first}...{keys.last} {fingerprints[keys.last]}", survey.looked_at_seconds)
-        for keys in survey.ranges(running.batch_size)
-    ]
-    if requests:
-        context.log.info(explanation)
-    return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else explanation,
-        cursor="",
-        dynamic_partitions_requests=[RECORDINGS.build_add_request(list(survey.new_keys))] if survey.new_keys else [],
-        asset_events=list(survey.events),
-    )
+        explanation = explain(survey.plan)
+        fingerprints = {item.directory: item.recording.fingerprint for item in survey.to_process}
+        requests = [
+            run_request(keys, f"{keys.first}...{keys.last} {fingerprints[keys.last]}", survey.looked_at_seconds)
+            for keys in survey.ranges(running.batch_size)
+        ]
+        if requests:
+            context.log.info(explanation)
+        return dg.SensorResult(
+            run_requests=requests,
+            skip_reason=None if requests else explanation,
+            cursor="",
+            dynamic_partitions_requests=[RECORDINGS.build_add_request(list(survey.new_keys))]
+            if survey.new_keys
+            else [],
+            asset_events=list(survey.events),
+        )
+
+    return look_unless_away(context, look, "The source cannot be listed")
 
 
 @dg.sensor(
@@ -103,11 +91,3 @@ def processing_report_sensor(context: dg.SensorEvaluationContext) -> dg.SensorRe
     if context.instance.get_run_ids(dg.RunsFilter(job_name=REPORT_JOB, statuses=UNFINISHED), limit=1):
         return dg.SensorResult(skip_reason="A run is making the report already.")
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"report {newest}")])
-
-
-def read_outage(cursor: str | None) -> Outage | None:
-    """The cursor is the outage, if there is one; a cursor that cannot be read is none."""
-    try:
-        return Outage.from_json(json.loads(cursor or "null"))
-    except ValueError:
-        return None

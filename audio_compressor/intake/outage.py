@@ -28,7 +28,7 @@ class Outage:
         # A clock that was set back must not make a pause of days.
         return now_seconds < self.next_look_at_seconds <= now_seconds + LONGEST_PAUSE_SECONDS
 
-    def explain(self, now_seconds: float, what: str = "The source cannot be listed") -> str:
+    def explain(self, now_seconds: float, what: str) -> str:
         since = datetime.fromtimestamp(self.since_seconds, UTC)
         attempts = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         pause_seconds = max(self.next_look_at_seconds - now_seconds, 0)

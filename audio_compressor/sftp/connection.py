@@ -12,11 +12,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename, dirname
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 from paramiko import SFTPAttributes, Transport
 
+from audio_compressor.closing import Closing
 from audio_compressor.errors import (
     AudioCompressorError,
     CancelledError,
@@ -58,7 +58,7 @@ class RemoteEntry:
         return Fingerprint(self.size_bytes, self.modified_at_seconds)
 
 
-class SftpConnection:
+class SftpConnection(Closing):
     """Operations wait for each other: several threads may share a connection, but only ``close`` is immediate.
 
     Raises:
@@ -74,14 +74,6 @@ class SftpConnection:
         self._transport: Transport | None = None
         self._in_use = threading.RLock()
         self._closed = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def uri(self, path: str) -> str:
         return self._endpoint.uri(path)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
+from audio_compressor.closing import Closing
 from audio_compressor.local_files import local_errors
 from audio_compressor.recording import part_name, timestamped
 
@@ -53,18 +53,10 @@ class NewFile:
     sha256: str
 
 
-class Storage(ABC):
+class Storage(Closing, ABC):
     """One destination. Methods may be called from several threads."""
 
     location: Location
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @abstractmethod
     def publish(self, source: Path, name: str, sha256: str) -> Stored:
@@ -97,7 +89,7 @@ class Storage(ABC):
     def check_writable(self) -> str:
         """Write and remove a small file; returns one line for people, with the free space where it is known."""
 
-    def close(self) -> None:  # noqa: B027 - most have nothing to close
+    def close(self) -> None:
         """Let go of connections, for good. May be called from any thread: a ``publish`` in another one then ends soon,
         with CancelledError and nothing published, unless it was just done.
         """

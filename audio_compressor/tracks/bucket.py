@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from audio_compressor.closing import Closing
 from audio_compressor.errors import AudioCompressorError, CancelledError, NotAudioError
 from audio_compressor.retries import Retry
 from audio_compressor.staging import Staging
@@ -58,7 +57,7 @@ def _no_progress(_: int) -> None:
     pass
 
 
-class TrackBucket:
+class TrackBucket(Closing):
     """Methods may be called from several threads. Each raises what the bucket raises as this project's errors, after
     the retries of each request; whole methods need no retry of theirs but for SourceChangedError and StorageError.
     """
@@ -87,14 +86,6 @@ class TrackBucket:
         self._writer = writer
         self._publisher = Publisher(writer, workers, now)
         self._failed = FailedTracks(self._objects, writer, copier, prefixes.failed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """When nothing is under way any more; to end what is, there is ``cancel``."""

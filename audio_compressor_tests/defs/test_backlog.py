@@ -12,8 +12,8 @@ from audio_compressor.defs.bulk_events import report_events
 from audio_compressor.defs.events import directory_observed, outcome_events, skip_observed
 from audio_compressor.defs.history import claimed_before, known_keys, read_history
 from audio_compressor.defs.intake import Surveyor
+from audio_compressor.defs.looking import MOST_PER_TICK
 from audio_compressor.defs.names import COMPRESSED_AUDIO, COMPRESSION_JOB, RECORDING_DIRECTORY, RECORDING_PRODUCTS
-from audio_compressor.defs.sensors import MOST_PER_TICK
 from audio_compressor.intake.plan import Skip
 from audio_compressor.intake.ranges import KeyOrder
 from audio_compressor.recording import Fingerprint, Recording

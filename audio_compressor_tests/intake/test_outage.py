@@ -28,10 +28,10 @@ def test_pauses_double_up_to_a_quarter_of_an_hour() -> None:
 def test_the_latest_reason_and_the_beginning_are_told() -> None:
     first = Outage.after(None, "the connection was refused.", NOW, INTERVAL_SECONDS)
     second = Outage.after(first, "no answer in time.", NOW + 30, INTERVAL_SECONDS)
-    assert second.explain(NOW + 40) == (
+    assert second.explain(NOW + 40, "The source cannot be listed") == (
         "The source cannot be listed since 2025-10-09T08:53:20Z (2 attempts, the next in 50 s): no answer in time."
     )
-    assert "the next in 0 s" in second.explain(NOW + 1000)
+    assert "the next in 0 s" in second.explain(NOW + 1000, "The source cannot be listed")
 
 
 def test_the_pause_ends_on_time() -> None:
