@@ -15,7 +15,8 @@ from audio_compressor.cli.environment import (
     open_instance,
 )
 from audio_compressor.cli.terminal import console
-from audio_compressor.cli.watchers import Around, AroundWithBar, choose_watcher
+from audio_compressor.cli.watchers import WithBar, choose_watcher
+from audio_compressor.closing import Closing
 from audio_compressor.defs.track_intake import TrackSurvey
 from audio_compressor.defs.track_night import TrackNight, TrackWatcher, run_tracks
 from audio_compressor.reporting import formatting
@@ -111,7 +112,7 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-class _Lines(Around, TrackWatcher):
+class _Lines(Closing, TrackWatcher):
     """One line for each track, with time and level."""
 
     def surveyed(self, survey: TrackSurvey) -> None:
@@ -122,7 +123,7 @@ class _Lines(Around, TrackWatcher):
         log.log(*explain_track(outcome))
 
 
-class _Bar(AroundWithBar, TrackWatcher):
+class _Bar(WithBar, TrackWatcher):
     """Tracks done, and what is being worked on."""
 
     def __init__(self, console: Console) -> None:

@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self, TypeVar
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from audio_compressor.batch.explain import explain as explain_outcome
 from audio_compressor.batch.model import Outcome
 from audio_compressor.cli.environment import log_to_stderr
 from audio_compressor.cli.terminal import console
+from audio_compressor.closing import Closing
 from audio_compressor.defs.intake import Survey
 from audio_compressor.defs.night import Watcher
 from audio_compressor.intake.explain import explain
@@ -32,20 +32,8 @@ def choose_watcher(bar: Callable[[Console], Bar], lines: Callable[[], Lines], lo
     return lines()
 
 
-class Around:
-    """To be used as a context manager around the work; there is nothing to begin or to end here."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        pass
-
-
-class AroundWithBar(Around):
-    """The same, with a bar that is drawn meanwhile."""
+class WithBar(Closing):
+    """A context manager around the work, with a bar that is drawn meanwhile."""
 
     _progress: Progress
 
@@ -53,17 +41,11 @@ class AroundWithBar(Around):
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._progress.stop()
 
 
-class TerminalWatcher(Around, Watcher):
-    """Told about a night."""
-
-
-class ProgressBar(AroundWithBar, TerminalWatcher):
+class ProgressBar(WithBar, Watcher):
     """Recordings done, megabytes downloaded, and what is being worked on."""
 
     def __init__(self, console: Console) -> None:
@@ -98,7 +80,7 @@ class ProgressBar(AroundWithBar, TerminalWatcher):
             self._progress.console.print(escape(explain_outcome(outcome)[1]))
 
 
-class LogLines(TerminalWatcher):
+class LogLines(Closing, Watcher):
     """One line for each recording, with time and level."""
 
     def surveyed(self, survey: Survey) -> None:

@@ -14,6 +14,7 @@ INTERVAL_SECONDS = 30
 # An evaluation has 60 s, and then the daemon takes 2 to 7 ms for each event that it stores. What is over is found
 # again at the next tick.
 MOST_PER_TICK = 500
+# One attempt, since an evaluation has 60 s; the instance tries a failed one again (max_tick_retries in dagster.yaml).
 LISTING_RETRY = Retry(attempts=1, delay_seconds=0)
 
 
@@ -22,7 +23,7 @@ def look_unless_away(
 ) -> dg.SensorResult:
     """What ``look`` finds; while it raises AudioCompressorError, pauses that grow, and ``what`` as their reason.
 
-    The cursor is the outage, if there is one: a look that finds something leaves it empty.
+    The cursor is the outage, if there is one: ``look`` has to leave it empty.
     """
     now_seconds, outage = time.time(), _outage(context.cursor)
     if outage and outage.is_pause(now_seconds):

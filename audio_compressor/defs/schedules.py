@@ -9,7 +9,6 @@ from audio_compressor.defs.resources import AudioResource, Resources, RunningRes
 from audio_compressor.intake.explain import explain
 from audio_compressor.settings import RunningSettings
 
-# One, because an evaluation has 60 s; the instance tries a failed one again (max_tick_retries in dagster.yaml).
 # Each is an event of 2 to 7 ms, or two of them when it is adopted. What failed before or changed earlier is recorded
 # already, so there may be any number of it.
 MOST_FRESH = 2_000

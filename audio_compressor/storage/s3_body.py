@@ -18,7 +18,8 @@ _READ_BYTES = 1024 * 1024
 
 class Body(io.RawIOBase):
     """A file, or ``size_bytes`` of it from ``start_byte`` on; ends with an error once ``stopped`` is set, because boto3
-    has no way to stop a request.
+    has no way to stop a request. A body of which all has been handed out does not: the server writes it, and whoever
+    sent it waits for the answer, so that nothing appears behind their back.
     """
 
     def __init__(
@@ -45,9 +46,9 @@ class Body(io.RawIOBase):
         return self._file.tell() - self._start
 
     def readinto(self, buffer: Any, /) -> int:
-        if self._stopped.is_set():
-            raise CancelledError(f"{self._path} was not published: the run is being stopped")
         left = max(0, self._size - self.tell())
+        if left and self._stopped.is_set():
+            raise CancelledError(f"{self._path} was not published: the run is being stopped")
         return self._file.readinto(memoryview(buffer)[:left]) or 0
 
     def close(self) -> None:
