@@ -15,8 +15,10 @@ them catches a paramiko, boto3 or FFmpeg error.
     │   ├── AudioError
     │   │   ├── NotAudioError       nothing that FFmpeg can decode
     │   │   ├── EncodingError       FFmpeg ended with an error, or was stopped by its time limit
-    │   │   └── VerificationError   the output is not what it should be
+    │   │   ├── VerificationError   the output is not what it should be
+    │   │   └── ProofError          a copy is not proved to be the same sound as its source
     │   ├── FfmpegMissingError      no binary to run
+    │   ├── LibraryError            what lies in the library is not what it should be; nothing is touched
     │   ├── ManifestError           an old manifest or report is not what it should be; lists every problem
     │   └── HistoryError            Dagster's history cannot be opened or written
     ├── TransientError
@@ -25,6 +27,8 @@ them catches a paramiko, boto3 or FFmpeg error.
     │   ├── SourceChangedError      the source moved under the download
     │   ├── OutOfSpaceError         staging or destination is full
     │   ├── StorageError            the destination refused for another reason
+    │   ├── ThawingError            what lies in cold storage can be read in some hours
+    │   ├── DocumentChangedError    another program changed a library's document while it was edited
     │   └── CatalogError            the database of uploads refused for another reason
     └── CancelledError              this run is being stopped
 """
@@ -115,8 +119,16 @@ class VerificationError(AudioError):
         super().__init__(message)
 
 
+class ProofError(AudioError):
+    """A copy is not proved to be the same sound as its source, which therefore has to be kept; the text says why."""
+
+
 class FfmpegMissingError(PermanentError):
     """There is no FFmpeg to run."""
+
+
+class LibraryError(PermanentError):
+    """A file of the library, or of our own directory in it, is not what it should be; a person has to look."""
 
 
 class ManifestError(PermanentError):
@@ -151,6 +163,14 @@ class OutOfSpaceError(TransientError):
 
 class StorageError(TransientError):
     """The destination did not take a file."""
+
+
+class ThawingError(TransientError):
+    """An object in cold storage cannot be read yet; the store was asked to thaw it, which takes hours."""
+
+
+class DocumentChangedError(TransientError):
+    """Another program changed a library's document in the meantime: read it again and apply the change to that."""
 
 
 class CatalogError(TransientError):
