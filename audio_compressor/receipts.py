@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -70,6 +70,11 @@ class Receipt:
         """Of the file, in whatever holds it."""
         return PurePosixPath(unquote(urlsplit(self.uri).path)).name
 
+    @property
+    def path(self) -> Path:
+        """Of a local file."""
+        return Path(os.fsdecode(unquote_to_bytes(urlsplit(self.uri).path)))
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -91,7 +96,8 @@ class Finding:
 class Inspector:
     """Compares stored files with their receipts. ``staging`` is where remote files are fetched to, one at a time for
     each of ``workers``. ``current`` gives what is recorded now of the same file, or None while a run works on the
-    recording: it may have published another file that is not recorded yet.
+    recording: it may have published another file that is not recorded yet. ``standing`` gives what stands for a file
+    that was aged, or None where nothing of it is in storage any more, as it should be: that is not looked for.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class Inspector:
         retry: Retry,
         workers: int,
         current: Callable[[Receipt], Receipt | None] = lambda receipt: receipt,
+        standing: Callable[[Receipt], Receipt | None] = lambda receipt: receipt,
     ) -> None:
         self._storage = storage
         self._staging = staging
@@ -110,6 +117,7 @@ class Inspector:
         self._workers = workers
         self._children = ChildProcesses()
         self._current = current
+        self._standing = standing
         self._cancelled = threading.Event()
         self._unreachable = 0
         self._numbers = itertools.count(1)
@@ -124,6 +132,8 @@ class Inspector:
             pending: set[Future[Finding]] = set()
             try:
                 for receipt in receipts:
+                    if self._standing(receipt) is None:
+                        continue
                     pending.add(pool.submit(self._inspect, receipt))
                     if len(pending) >= 2 * self._workers:
                         yield from self._finished(pending)
@@ -174,7 +184,7 @@ class Inspector:
 
     def _look(self, receipt: Receipt) -> Finding:
         if receipt.location == "local":
-            return self._inspect_file(receipt, Path(os.fsdecode(unquote_to_bytes(urlsplit(receipt.uri).path))))
+            return self._look_at_what_stands(receipt)
         if self._storage.uri(receipt.name) != receipt.uri:
             return Finding(receipt, "unknown", f"it was stored at {receipt.uri}, which is not where results go now")
         with self._staging.recording(f"file {next(self._numbers)}") as directory:
@@ -187,6 +197,15 @@ class Inspector:
             except RemoteFileMissingError:
                 return _missing(receipt)
             return self._inspect_file(receipt, local)
+
+    def _look_at_what_stands(self, receipt: Receipt) -> Finding:
+        while True:
+            standing = self._standing(receipt)
+            if standing is None:
+                return Finding(receipt, "intact", "was aged at this moment, as its tier says")
+            finding = self._inspect_file(standing, standing.path)
+            if not finding.is_bad or self._standing(receipt) == standing:  # or else it was aged meanwhile
+                return replace(finding, receipt=receipt)
 
     def _inspect_file(self, receipt: Receipt, path: Path) -> Finding:
         with local_errors(path):

@@ -1,5 +1,5 @@
-"""Generates `docs/configuration.md` from the settings, and `docs/tracks-policy.json` from the calls that are made:
-``python -m audio_compressor.reference`` in a checkout.
+"""Generates `docs/configuration.md` from the settings, and `docs/tracks-policy.json` and `docs/archive-policy.json`
+from the calls that are made: ``python -m audio_compressor.reference`` in a checkout.
 
 Everything about a variable comes from its field, what is allowed included, so that it is written in one place only.
 """
@@ -8,19 +8,19 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from audio_compressor.archive.cold import policy as cold_policy
 from audio_compressor.local_files import write_atomically
-from audio_compressor.settings import GROUPS, SAMPLE_RATES_HZ, AudioSettings
+from audio_compressor.settings import GROUPS, SAMPLE_RATES_HZ, AudioSettings, LibrarySettings
+from audio_compressor.tracks import policy as tracks_policy
 from audio_compressor.tracks.layout import DOCUMENTED
-from audio_compressor.tracks.policy import least_policy
 
 PATH = Path(__file__).parents[1] / "docs" / "configuration.md"
-POLICY_PATH = PATH.with_name("tracks-policy.json")
 
 _INTRODUCTION = """\
 # Configuration
@@ -119,11 +119,20 @@ def _told_by_its_check(group: type[BaseModel], name: str) -> str | None:
     return None
 
 
-def policy() -> str:
-    """What AWS must allow for tracks, with the default prefixes."""
-    return json.dumps(least_policy("YOUR-BUCKET", DOCUMENTED), indent=2) + "\n"
+def policies() -> dict[str, str]:
+    """What AWS must allow, with the default prefixes, by the names of the files."""
+    cold_prefix = LibrarySettings.model_fields["cold_prefix"].default
+    return {
+        "tracks-policy.json": _json(tracks_policy.least_policy("YOUR-BUCKET", DOCUMENTED)),
+        "archive-policy.json": _json(cold_policy.least_policy("YOUR-BUCKET", cold_prefix)),
+    }
+
+
+def _json(policy: dict[str, Any]) -> str:
+    return json.dumps(policy, indent=2) + "\n"
 
 
 if __name__ == "__main__":
     write_atomically(PATH, configuration_page())
-    write_atomically(POLICY_PATH, policy())
+    for name, text in policies().items():
+        write_atomically(PATH.with_name(name), text)

@@ -48,6 +48,16 @@ def _local_path(value: object) -> str:
     return str(path)
 
 
+def _local_path_or_none(value: object) -> str:
+    return _local_path(value) if value else ""
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != 5 or not croniter.is_valid(value, strict=True):
+        raise _refuse("five cron fields such as 0 2 * * *")
+    return value
+
+
 def _remote_path(value: str) -> str:
     if not value.startswith("/") or ".." in PurePosixPath(value).parts:
         raise _refuse("an absolute path on the server such as /audio")
@@ -81,7 +91,9 @@ def _prefix(value: str) -> str:
 # Text, because Dagster's resource configuration knows no paths.
 LocalPath = Annotated[str, BeforeValidator(_local_path)]
 RemotePath = Annotated[str, AfterValidator(_remote_path)]
+LocalPathOrNone = Annotated[str, BeforeValidator(_local_path_or_none)]
 FileName = Annotated[str, AfterValidator(_file_name)]
+Cron = Annotated[str, AfterValidator(_cron)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 
 
@@ -91,7 +103,7 @@ class SftpSettings(BaseModel):
     sftp_host: str = Field(
         "",
         description="Host name or address of the SFTP server, source and destination of recordings; not needed for "
-        "tracks alone (`TRACKS_BUCKET`)",
+        "tracks (`TRACKS_BUCKET`) or a library (`LIBRARY_DIR`) alone",
         validate_default=True,
     )
     sftp_port: int = Field(22, description="Port of the SFTP server", ge=1, le=65535)
@@ -113,7 +125,7 @@ class SftpSettings(BaseModel):
     @field_validator("sftp_host")
     @classmethod
     def _host_where_needed(cls, value: str, info: Info) -> str:
-        if not value and not info.data.get("tracks_bucket"):
+        if not value and not info.data.get("tracks_bucket") and not info.data.get("library_dir"):
             raise PydanticCustomError("missing", "Field required")
         return value
 
@@ -162,6 +174,11 @@ class StorageSettings(BaseModel):
         "/data/compressed",
         description="Local directory of results, manifest and report; with `sftp` and `s3` also the fallback",
     )
+    output_policy: LocalPathOrNone = Field(
+        "",
+        description="JSON file with the tiers by which results in `OUTPUT_DIR` are aged, as `ARCHIVE_POLICY` is for a "
+        "library, with `STORAGE_BACKEND=local`; empty: they are kept as they are",
+    )
     sftp_dest_path: RemotePath = Field(
         "/compressed", description="Directory on the SFTP server for `STORAGE_BACKEND=sftp`"
     )
@@ -189,6 +206,13 @@ class StorageSettings(BaseModel):
             raise _refuse("a URL without a user name or password, which would be shown; boto3 finds credentials itself")
         if value and not _ENDPOINT.match(value):
             raise _refuse("a URL such as https://minio.example.org:9000")
+        return value
+
+    @field_validator("output_policy")
+    @classmethod
+    def _policy_of_local_files(cls, value: str, info: Info) -> str:
+        if value and info.data.get("storage_backend") != "local":
+            raise _refuse("nothing, since STORAGE_BACKEND is not local")
         return value
 
     @field_validator("s3_bucket")
@@ -229,13 +253,13 @@ class AudioSettings(BaseModel):
     @field_validator("bitrate")
     @classmethod
     def _bitrate(cls, value: str) -> str:
-        if not _BITRATE.match(value) or not 6_000 <= _bits_per_second(value) <= 512_000:
+        if not _BITRATE.match(value) or not 6_000 <= bits_per_second(value) <= 512_000:
             raise _refuse("6k to 512k, such as 32k or 32000")
         return value
 
     @property
     def bitrate_kbps(self) -> float:
-        return _bits_per_second(self.bitrate) / 1000
+        return bits_per_second(self.bitrate) / 1000
 
 
 class TrackSettings(BaseModel):
@@ -305,22 +329,16 @@ class RunningSettings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="Least severe messages that are logged"
     )
-    schedule: str = Field("0 2 * * *", description="When the nightly schedule runs (cron)")
+    schedule: Cron = Field("0 2 * * *", description="When the nightly schedule runs (cron)")
     schedule_timezone: str = Field("UTC", description="Time zone of the schedules, such as `Europe/Berlin`")
-    verification_schedule: str = Field(
+    verification_schedule: Cron = Field(
         "0 5 * * *",
-        description="When stored files are compared with their receipts, and replaced tracks removed (cron)",
+        description="When stored files are compared with their receipts, replaced tracks removed, and storage reported "
+        "on (cron)",
     )
     verification_days: int = Field(
         90, description="Each stored file is looked at once in so many of these nights; 0: never", ge=0
     )
-
-    @field_validator("schedule", "verification_schedule")
-    @classmethod
-    def _cron(cls, value: str) -> str:
-        if len(value.split()) != 5 or not croniter.is_valid(value, strict=True):
-            raise _refuse("five cron fields such as 0 2 * * *")
-        return value
 
     @field_validator("schedule_timezone")
     @classmethod
@@ -335,6 +353,63 @@ class RunningSettings(BaseModel):
         return self.encode_workers or len(os.sched_getaffinity(0))
 
 
+class LibrarySettings(BaseModel):
+    """Library"""
+
+    library_dir: LocalPathOrNone = Field(
+        "", description="Directory of WebM recordings that are aged by tiers; empty: there is none"
+    )
+    library_index: FileName = Field(
+        "index.json", description="Master index in `LIBRARY_DIR` that is kept up to date, where there is one"
+    )
+    archive_policy: LocalPathOrNone = Field(
+        "",
+        description="JSON file with the tiers; empty: untouched for 7 days, then Opus 96k, from 30 days Opus 64k or, "
+        "with `COLD_BUCKET`, cold storage",
+    )
+    trash_days: float = Field(
+        7,
+        description="What was replaced or deleted stays in the library's trash for so long (days); 0: not at all",
+        ge=0,
+        le=36_500,
+    )
+    cold_bucket: str = Field("", description="Bucket for cold storage; its endpoint is `S3_ENDPOINT_URL`")
+    cold_prefix: Prefix = Field("archive/", description="What the keys in cold storage start with")
+    archive_schedule: Cron = Field("0 3 * * *", description="When what is due in the library is archived (cron)")
+    drill_schedule: Cron = Field(
+        "0 6 * * 0",
+        description="When some recordings are fetched from cold storage, to see whether they come back (cron)",
+    )
+    drill_size: int = Field(
+        3,
+        description="So many recordings, drawn by lot, and what was lost or could not be looked at the last time; "
+        "0: no drill",
+        ge=0,
+        le=1000,
+    )
+
+
+class RetentionSettings(BaseModel):
+    """Retention and space"""
+
+    audio_storage_path: LocalPath = Field(
+        "/app/audio_storage", description="Directory of audio that is handed in and kept only for processing"
+    )
+    audio_retention_hours: float = Field(
+        24, description="Such audio is deleted when its work has completed or failed this long ago (hours)", ge=0
+    )
+    cleanup_interval_minutes: int = Field(
+        60, description="How often it is looked for what may be deleted (minutes)", ge=1, le=10_080
+    )
+    disk_warning_mb: float = Field(
+        1000, description="Less free space than this is logged and shown (1 MB is 1,000,000 bytes)", ge=0
+    )
+
+    @property
+    def disk_warning_bytes(self) -> int:
+        return int(self.disk_warning_mb * 1_000_000)
+
+
 class _Environment(BaseSettings):
     model_config = SettingsConfigDict(
         case_sensitive=False,
@@ -346,9 +421,17 @@ class _Environment(BaseSettings):
     )
 
 
-# The last one is read first: whether there are tracks decides what else is required.
+# The last ones are read first: whether there are tracks or a library decides what else is required.
 class Settings(
-    _Environment, RunningSettings, AudioSettings, StorageSettings, SourceSettings, SftpSettings, TrackSettings
+    _Environment,
+    RetentionSettings,
+    RunningSettings,
+    AudioSettings,
+    StorageSettings,
+    SourceSettings,
+    SftpSettings,
+    LibrarySettings,
+    TrackSettings,
 ):
     """Everything but the credentials, from the environment."""
 
@@ -379,6 +462,8 @@ GROUPS: tuple[type[BaseModel], ...] = (
     AudioSettings,
     TrackSettings,
     RunningSettings,
+    LibrarySettings,
+    RetentionSettings,
 )
 
 
@@ -406,7 +491,8 @@ def _problem(item: Any) -> str:
     return f"{variable} is '{given}'; allowed: {allowed}"
 
 
-def _bits_per_second(bitrate: str) -> int:
+def bits_per_second(bitrate: str) -> int:
+    """Of ``32k``, ``1.5M`` or ``32000``. Raises ValueError for anything else."""
     match = _BITRATE.match(bitrate)
     if match is None:
         raise ValueError(bitrate)

@@ -1,10 +1,11 @@
 """The generated page says what the settings do."""
 
+import json
 import re
 
 import pytest
 
-from audio_compressor.reference import PATH, POLICY_PATH, configuration_page, policy
+from audio_compressor.reference import PATH, configuration_page, policies
 from audio_compressor.settings import GROUPS, CredentialSettings, Settings, load_settings
 
 
@@ -22,8 +23,19 @@ def test_the_page_is_not_stale() -> None:
     assert PATH.read_text() == configuration_page(), "docs/configuration.md is stale; run `make docs` and commit it"
 
 
-def test_the_policy_is_not_stale() -> None:
-    assert POLICY_PATH.read_text() == policy(), "docs/tracks-policy.json is stale; run `make docs` and commit it"
+@pytest.mark.parametrize("name", ["tracks-policy.json", "archive-policy.json"])
+def test_the_policies_are_not_stale(name: str) -> None:
+    assert PATH.with_name(name).read_text() == policies()[name], f"docs/{name} is stale; run `make docs` and commit it"
+
+
+def test_the_policies_are_for_the_default_prefixes() -> None:
+    for policy, settings in (
+        ("tracks-policy.json", ("raw_prefix", "processed_prefix", "failed_prefix")),
+        ("archive-policy.json", ("cold_prefix",)),
+    ):
+        statements = json.loads(policies()[policy])["Statement"]
+        below = {name for each in statements if "/" in (name := each["Resource"].partition(":::")[2])}
+        assert below == {f"YOUR-BUCKET/{Settings.model_fields[name].default}*" for name in settings}
 
 
 def test_every_variable_has_one_row_with_four_cells() -> None:

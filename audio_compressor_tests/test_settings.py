@@ -63,6 +63,10 @@ DESIGN_DEFAULTS = {
     "SCHEDULE_TIMEZONE": "UTC",
     "VERIFICATION_SCHEDULE": "0 5 * * *",
     "VERIFICATION_DAYS": 90,
+    "AUDIO_STORAGE_PATH": "/app/audio_storage",
+    "AUDIO_RETENTION_HOURS": 24,
+    "CLEANUP_INTERVAL_MINUTES": 60,
+    "DISK_WARNING_MB": 1000,
 }
 # Of the document on streaming renditions; AAC_CODER, HLS_SEGMENT_TYPE and what is about S3 are this project's.
 TRACK_DEFAULTS = {
@@ -80,6 +84,19 @@ TRACK_DEFAULTS = {
     "S3_ENCRYPTION": "none",
     "S3_KMS_KEY_ID": "",
 }
+LIBRARY_DEFAULTS = {
+    "LIBRARY_DIR": "",
+    "LIBRARY_INDEX": "index.json",
+    "OUTPUT_POLICY": "",
+    "ARCHIVE_POLICY": "",
+    "TRASH_DAYS": 7,
+    "COLD_BUCKET": "",
+    "COLD_PREFIX": "archive/",
+    "ARCHIVE_SCHEDULE": "0 3 * * *",
+    "DRILL_SCHEDULE": "0 6 * * 0",
+    "DRILL_SIZE": 3,
+}
+DEFAULTS = {**DOCUMENT_DEFAULTS, **DESIGN_DEFAULTS, **TRACK_DEFAULTS, **LIBRARY_DEFAULTS}
 CREDENTIAL_DEFAULTS = {"SFTP_USERNAME": "", "SFTP_PASSWORD": SecretStr(""), "SFTP_PRIVATE_KEY_PATH": ""}
 
 
@@ -109,14 +126,10 @@ def problem_of(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> st
 
 
 def test_there_are_no_other_variables() -> None:
-    assert sorted(VARIABLES) == sorted(
-        ["SFTP_HOST", *DOCUMENT_DEFAULTS, *DESIGN_DEFAULTS, *TRACK_DEFAULTS, *CREDENTIAL_DEFAULTS, "CATALOG_URL"]
-    )
+    assert sorted(VARIABLES) == sorted(["SFTP_HOST", *DEFAULTS, *CREDENTIAL_DEFAULTS, "CATALOG_URL"])
 
 
-@pytest.mark.parametrize(
-    ("variable", "default"), [*DOCUMENT_DEFAULTS.items(), *DESIGN_DEFAULTS.items(), *TRACK_DEFAULTS.items()]
-)
+@pytest.mark.parametrize(("variable", "default"), DEFAULTS.items())
 def test_default(variable: str, default: object) -> None:
     value = getattr(load_settings(), variable.lower())
     assert value == default
@@ -224,6 +237,13 @@ def test_names_in_any_case(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         ("MAX_FILE_SIZE_MB", "inf", "finite"),
         ("SETTLE_SECONDS", "-1", "greater than or equal to 0"),
         ("SETTLE_SECONDS", "inf", "finite"),
+        ("LIBRARY_DIR", "recordings", "an absolute path"),
+        ("LIBRARY_INDEX", "a/index.json", "a file name without a path"),
+        ("TRASH_DAYS", "-1", "greater than or equal to 0"),
+        ("TRASH_DAYS", "1e9", "less than or equal to 36500"),
+        ("COLD_PREFIX", "/archive", "without a slash at its start"),
+        ("ARCHIVE_SCHEDULE", "nightly", "five cron fields such as 0 2 * * *"),
+        ("DRILL_SIZE", "-1", "greater than or equal to 0"),
         ("RETRY_DELAY", "nan", "finite"),
         ("UPLOAD_RETRY_ATTEMPTS", "0", "greater than or equal to 1"),
         ("MAX_RETRIES", "three", "integer"),
@@ -257,12 +277,15 @@ def test_a_missing_variable_is_named_with_its_meaning(monkeypatch: pytest.Monkey
     monkeypatch.delenv("SFTP_HOST")
     missing = (
         "SFTP_HOST is not set; it is required: Host name or address of the SFTP server, source and destination of "
-        "recordings; not needed for tracks alone (`TRACKS_BUCKET`)"
+        "recordings; not needed for tracks (`TRACKS_BUCKET`) or a library (`LIBRARY_DIR`) alone"
     )
     assert problems() == [missing]
     monkeypatch.setenv("SFTP_HOST", "")
     assert problems() == [missing]
     monkeypatch.setenv("TRACKS_BUCKET", "music")
+    assert load_settings().sftp_host == ""
+    monkeypatch.delenv("TRACKS_BUCKET")
+    monkeypatch.setenv("LIBRARY_DIR", "/recordings")
     assert load_settings().sftp_host == ""
 
 

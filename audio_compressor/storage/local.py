@@ -14,6 +14,7 @@ from pathlib import Path
 from audio_compressor.errors import CancelledError, RemoteFileMissingError, StorageError
 from audio_compressor.local_files import READABLE_MODE, local_errors, sha256_of, sync_directory
 from audio_compressor.recording import part_name
+from audio_compressor.space import check_space
 from audio_compressor.storage.base import (
     HIDDEN,
     LEFTOVER_SECONDS,
@@ -183,6 +184,8 @@ class LocalStorage(PublishingStorage):
 
     def _put(self, file: NewFile, target: str, *, replace: bool) -> bool:
         part, path = self.path(part_name(file.name)), self.path(target)
+        # What has been downloaded and encoded is taken as long as it fits.
+        check_space(path, file.size_bytes, warning_bytes=0, least_bytes=0)
         with local_errors(path):
             with file.path.open("rb") as readable, part.open("r+b") as writable:
                 writable.truncate()

@@ -16,6 +16,7 @@ from audio_compressor.errors import (
     ConfigurationError,
     ConnectionLostError,
     CredentialsError,
+    PermanentError,
     RemoteFileMissingError,
     StorageError,
     TimedOutError,
@@ -41,6 +42,8 @@ _UNAUTHENTICATED = {
 _CONDITION_FAILED = {"412", "PreconditionFailed"}
 # What servers answer that do not know a header or a condition.
 _UNSUPPORTED = {"501", "NotImplemented", "InvalidArgument"}
+# What Amazon answers to a checksum that is not of what came, and what MinIO does.
+_OTHER_CHECKSUM = {"BadDigest", "XAmzContentChecksumMismatch"}
 
 
 class S3Client:
@@ -148,13 +151,21 @@ class UnsupportedError(StorageError):
     """The server does not know something of the request, such as a condition or a checksum."""
 
 
+class OtherChecksumError(StorageError):
+    """The server has compared: what came does not have the checksum that came with it."""
+
+
+class FrozenObjectError(PermanentError):
+    """The object is there, but in a storage class that it cannot be read from before it is thawed."""
+
+
 def _answer(response: Any, uri: str) -> AudioCompressorError:
     code = str(response.get("Error", {}).get("Code", ""))
     text = f"{uri}: {code}: {response.get('Error', {}).get('Message', 'no message')}"
     if code in _MISSING:
         return RemoteFileMissingError(f"{uri} does not exist")
     if code == "NoSuchBucket":
-        return ConfigurationError([f"{text}; create the bucket, or correct S3_BUCKET (of tracks: TRACKS_BUCKET)"])
+        return ConfigurationError([f"{text}; create the bucket, or correct S3_BUCKET (TRACKS_BUCKET, COLD_BUCKET)"])
     if code in _UNAUTHENTICATED:
         return AuthenticationError(f"{text}; check the AWS credentials")
     if code in _DENIED:
@@ -167,6 +178,10 @@ def _answer(response: Any, uri: str) -> AudioCompressorError:
         return ConditionFailedError(text)
     if code in _UNSUPPORTED:
         return UnsupportedError(text)
+    if code in _OTHER_CHECKSUM:
+        return OtherChecksumError(text)
+    if code == "InvalidObjectState":
+        return FrozenObjectError(text)
     return StorageError(text)
 
 

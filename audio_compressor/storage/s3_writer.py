@@ -7,7 +7,7 @@ import hashlib
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -24,10 +24,16 @@ _MOST_PARTS = 10_000
 
 @dataclass(frozen=True)
 class ObjectHeaders:
-    """Values of Content-Type and Cache-Control."""
+    """Values of Content-Type and Cache-Control, the storage class if it is not the bucket's usual one, and metadata."""
 
     content_type: str
-    cache_control: str
+    cache_control: str = ""
+    storage_class: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def parameters(self) -> dict[str, Any]:
+        optional = {"CacheControl": self.cache_control, "StorageClass": self.storage_class, "Metadata": self.metadata}
+        return {"ContentType": self.content_type, **{name: value for name, value in optional.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -97,11 +103,10 @@ class S3Writer:
         common = {
             "Bucket": self._bucket,
             "Key": key,
-            "ContentType": headers.content_type,
-            "CacheControl": headers.cache_control,
+            **headers.parameters(),
             **self._encryption.parameters(),
         }
-        is_small = piece.size_bytes <= self._sizes.single_bytes
+        is_small = not self.parts_of(piece)
         negotiation, attempt = (self._in_one, self._at_once) if is_small else (self._in_parts, self._part_by_part)
         return self._retry.call(
             lambda: negotiation.call(lambda algorithm: attempt(piece, common, algorithm, stop)),
@@ -128,11 +133,14 @@ class S3Writer:
             return send
 
         create = common if algorithm == "MD5" else {**common, "ChecksumAlgorithm": algorithm}
-        parts = [task(number, part) for number, part in enumerate(self._pieces(piece), start=1)]
+        parts = [task(number, part) for number, part in enumerate(self.parts_of(piece), start=1)]
         answer = in_parts(self._client, create, parts, self._sizes.workers, self._retry, stop)
         return self._confirmed(common["Key"], piece, answer, None if None in proofs else proofs[0], stop)
 
-    def _pieces(self, piece: Piece) -> list[Piece]:
+    def parts_of(self, piece: Piece) -> list[Piece]:
+        """In what it is sent; none when that is one request."""
+        if piece.size_bytes <= self._sizes.single_bytes:
+            return []
         step = max(self._sizes.part_bytes, math.ceil(piece.size_bytes / _MOST_PARTS))
         starts = range(0, piece.size_bytes, step)
         return [Piece(piece.source, start, min(step, piece.size_bytes - start)) for start in starts]
