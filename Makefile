@@ -10,13 +10,16 @@ FUZZ_SECONDS ?= 60
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: demo demo-tracks dev test test-long soak check format bench bench-transfer bench-scale bench-tracks docs fuzz lock audit clean
+.PHONY: demo demo-tracks demo-library dev test test-long soak check format bench bench-transfer bench-scale bench-tracks docs fuzz lock audit clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo
 
 demo-tracks: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo --tracks --serve
+
+demo-library: $(VENV)/.installed
+	@$(BIN)/audio-compressor demo --library
 
 dev: $(VENV)/.installed
 	@$(BIN)/audio-compressor demo --serve

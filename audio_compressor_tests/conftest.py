@@ -3,7 +3,7 @@
 import signal
 
 # A module before those that import from it: pytest rewrites the asserts of what is not imported yet.
-_FIXTURES = ("s3_server", "databases", "sftp_servers", "studio", "music")
+_FIXTURES = ("s3_server", "databases", "sftp_servers", "studio", "music", "library")
 pytest_plugins = [f"audio_compressor_tests.fixtures.{name}" for name in _FIXTURES]
 
 # A shell without job control ignores the first for what it starts in the background, nohup the second; and so would all

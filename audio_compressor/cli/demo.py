@@ -1,7 +1,8 @@
-"""`audio-compressor demo`: the real thing, run against an SFTP server with sample recordings."""
+"""`audio-compressor demo`: the real thing, run against an SFTP server, a bucket or a library with samples."""
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -15,13 +16,25 @@ from pathlib import Path
 
 from rich.console import Console
 
+from audio_compressor.archive.matching import EVERYTHING
+from audio_compressor.archive.trash import read_trash
 from audio_compressor.audio.ffmpeg import find_ffmpeg
+from audio_compressor.cli.archive import archive_now
+from audio_compressor.cli.archive_plan import show_plan
 from audio_compressor.cli.environment import log_to_stderr, prepare_dagster_home
+from audio_compressor.cli.library import open_settings_library
 from audio_compressor.cli.run import exit_code, summarise, watch_night
 from audio_compressor.cli.terminal import console
 from audio_compressor.cli.tracks import make_with
+from audio_compressor.demo.library import create_library
 from audio_compressor.demo.recordings import add_recording, create_recordings, next_directory
-from audio_compressor.demo.session import BUCKET, DemoDirectory, demo_environment, track_environment
+from audio_compressor.demo.session import (
+    BUCKET,
+    DemoDirectory,
+    demo_environment,
+    library_environment,
+    track_environment,
+)
 from audio_compressor.demo.tracks import SAMPLE_TRACKS, create_tracks, fetch_published, upload, write_player
 from audio_compressor.hls.server import serve_directory
 from audio_compressor.settings import load_settings
@@ -73,13 +86,52 @@ def run_track_demo(path: Path, *, serve: bool) -> int:
     return code
 
 
+def run_library_demo(path: Path) -> int:
+    """A night in a library of recordings of several ages: the plan, then the work; returns the exit code."""
+    out = console()
+    directory = DemoDirectory(path.absolute())
+    is_new = create_library(directory.library, find_ffmpeg(), datetime.now(UTC))
+    age = "recordings of several ages, made just now" if is_new else "as it was left"
+    out.print(f"The library is {directory.library} ({age})", soft_wrap=True)
+    with library_environment(directory, is_alone=True):
+        settings = load_settings()
+        with open_settings_library(settings) as library:
+            out.print("\n[bold]The plan (audio-compressor archive --dry-run)[/]")
+            show_plan(library, EVERYTHING, show_all=True, as_json=False)
+        out.print("\n[bold]The work (audio-compressor archive, each night)[/]")
+        code = archive_now(settings, EVERYTHING, as_json=False)
+        with open_settings_library(settings) as library:
+            removed = [entry.path for entry in read_trash(library.layout)[0]]
+    out.print()
+    out.print(f"Files:       {directory.library}; the originals are in .audio-compressor/trash", soft_wrap=True)
+    if removed:
+        variables = {"LIBRARY_DIR": directory.library, "DAGSTER_HOME": directory.dagster_home}
+        words = [*(f"{name}={value}" for name, value in variables.items()), *_ourselves(), "archive", "restore"]
+        out.print(f"Bring back:  {shlex.join(['env', *words, removed[0]])}", soft_wrap=True, markup=False)
+    out.print("Dagster UI:  make dev, then open the address it prints")
+    return code
+
+
+def _ourselves() -> list[str]:
+    """How this command is called from anywhere."""
+    command = Path(sys.argv[0])
+    is_script = command.name == "audio-compressor" and command.is_file()
+    return [str(command.absolute())] if is_script else [sys.executable, "-m", "audio_compressor"]
+
+
 def serve_demo(path: Path) -> int:
-    """The same server with the Dagster UI, the sensor and the schedule, while new recordings arrive, until Ctrl+C."""
+    """All of it with the Dagster UI, the sensors and the schedules, while new recordings arrive, until Ctrl+C."""
     out = console()
     directory = _prepare(path, out)
     log_to_stderr("INFO")
-    create_tracks(directory.uploads, find_ffmpeg().binary)
-    with demo_environment(directory), track_environment(directory, is_alone=False):
+    ffmpeg = find_ffmpeg()
+    create_tracks(directory.uploads, ffmpeg.binary)
+    create_library(directory.library, ffmpeg, datetime.now(UTC))
+    with (
+        demo_environment(directory),
+        track_environment(directory, is_alone=False),
+        library_environment(directory, is_alone=False),
+    ):
         upload(directory.uploads, SAMPLE_TRACKS, BUCKET, os.environ["S3_ENDPOINT_URL"], os.environ["CATALOG_URL"])
         prepare_dagster_home()
         port = _free_port()

@@ -8,11 +8,18 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from audio_compressor.archive.collection import LIBRARY, RESULTS, Collection
 from audio_compressor.audio.ffmpeg import find_ffmpeg
 from audio_compressor.audio.ladder import ENCODER
 from audio_compressor.audio.profiles import Profile
 from audio_compressor.catalog.migrating import why_incomplete
 from audio_compressor.cli.environment import EXIT_ALL_FAILED, history_errors, load_environment, open_instance
+from audio_compressor.cli.library_findings import (
+    check_cold_storage,
+    check_directory,
+    check_policy,
+    look_at_recordings,
+)
 from audio_compressor.cli.terminal import console
 from audio_compressor.defs.resources import TrackResources, build_track_resources
 from audio_compressor.errors import AccessDeniedError, AudioCompressorError, OutOfSpaceError
@@ -43,7 +50,8 @@ def examine() -> int:
     failed: set[str] = set()
     for finding in _findings(settings):
         if finding.needs in failed:
-            out.print(f"[yellow]skip[/] {finding.name}: no connection, so it was not tried")
+            why = "no connection" if finding.needs == CONNECTION else f"not without the {finding.needs}"
+            out.print(f"[yellow]skip[/] {finding.name}: {why}, so it was not tried")
             continue
         try:
             out.print(f"[green]ok  [/] {finding.name}: {escape(finding.examine())}", soft_wrap=True)
@@ -67,7 +75,14 @@ def _findings(settings: Settings) -> list[_Finding]:
         _Finding("FFmpeg", lambda: _ffmpeg(settings)),
         *(_of_recordings(settings) if settings.sftp_host else ()),
         *(_of_tracks(settings) if settings.tracks_bucket else ()),
-        _Finding("staging", lambda: check_staging(settings)),
+        *(_aged(LIBRARY, "library", "library's", settings) if settings.library_dir else ()),
+        *(_aged(RESULTS, "results", "results'", settings) if settings.output_policy else ()),
+        *(_cold_storage(settings) if settings.library_dir or settings.output_policy else ()),
+        *(
+            [_Finding("staging", lambda: check_staging(settings))]
+            if settings.sftp_host or settings.tracks_bucket
+            else []
+        ),
         _Finding("Dagster", _dagster),
     ]
 
@@ -86,6 +101,17 @@ def _of_tracks(settings: Settings) -> Iterator[_Finding]:
     resources = build_track_resources(settings)
     yield _Finding("tracks", lambda: _tracks(resources))
     yield _Finding("catalogue", lambda: _catalog(resources))
+
+
+def _aged(collection: Collection, name: str, their: str, settings: Settings) -> Iterator[_Finding]:
+    yield _Finding(name, lambda: check_directory(collection, settings))
+    yield _Finding(f"{their} policy", lambda: check_policy(collection, settings))
+    yield _Finding(f"{their} recordings", lambda: look_at_recordings(collection, settings), needs=name)
+
+
+def _cold_storage(settings: Settings) -> Iterator[_Finding]:
+    if settings.cold_bucket:
+        yield _Finding("cold storage", lambda: check_cold_storage(settings))
 
 
 def _tracks(resources: TrackResources) -> str:
@@ -118,6 +144,9 @@ def _ffmpeg(settings: Settings) -> str:
     if settings.tracks_bucket:
         ffmpeg.require_encoder(ENCODER)
         formats.append("AAC for tracks")
+    if settings.library_dir or settings.output_policy:
+        ffmpeg.require_encoder("libopus")
+        formats.append("Opus for what is aged")
     return f"version {ffmpeg.version} at {ffmpeg.binary}, can write {' and '.join(formats)}"
 
 

@@ -62,6 +62,15 @@ def parse_failed_track(version: str) -> str | None:
     return version.partition(";")[2] if is_failure(version) else None
 
 
+def of_archived(source_sha256: str, what: str) -> str:
+    """``what`` is the SHA-256 of the copy, or what became of it."""
+    return f"{source_sha256};{what}"
+
+
+def of_not_archived(verdict: str, size_bytes: int, modified_ns: int) -> str:
+    return f"{verdict};{size_bytes}-{modified_ns}"
+
+
 def parse_success(version: str) -> Success | None:
     """None for a version that is not ours."""
     made_from, _, what = version.partition(";")

@@ -16,7 +16,14 @@ from dagster._core.instance.config import PoolGranularity
 
 from audio_compressor.defs.events import interrupted_observed
 from audio_compressor.defs.history import UNFINISHED, observed_fingerprints, unfinished_again
-from audio_compressor.defs.names import JOB_NAMES, PROCESS_TAG, RECORDING_PRODUCTS, TRACK_PRODUCTS
+from audio_compressor.defs.names import (
+    ARCHIVED_AUDIO,
+    ARCHIVED_OUTPUTS,
+    JOB_NAMES,
+    PROCESS_TAG,
+    RECORDING_PRODUCTS,
+    TRACK_PRODUCTS,
+)
 
 # How long a run may have said nothing when its process cannot be looked at: on another machine, longer than any one
 # recording is given; on one with our name that was started anew since, or in a container beside us, where it is most
@@ -25,7 +32,7 @@ _SILENCE_SECONDS = 24 * 3600
 _SILENCE_UNDER_OUR_NAME_SECONDS = 3600
 # Between the start of a run and its note lies less than a second.
 _SILENCE_WITHOUT_NOTE_SECONDS = 600
-_PRODUCTS = frozenset({*RECORDING_PRODUCTS, *TRACK_PRODUCTS})
+_PRODUCTS = frozenset({*RECORDING_PRODUCTS, *TRACK_PRODUCTS, ARCHIVED_AUDIO, ARCHIVED_OUTPUTS})
 _REASON = "The process that executed this run is gone; its work is outstanding again."
 
 

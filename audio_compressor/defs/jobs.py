@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from audio_compressor.defs.assets.storage_report import storage_report_job
+from audio_compressor.defs.cleanup import cleanup_job
 from audio_compressor.defs.names import (
     COMPRESSION_JOB,
     MAX_RETRIES_TAG,
@@ -12,6 +14,7 @@ from audio_compressor.defs.names import (
     TRACK_PRODUCTS,
 )
 from audio_compressor.defs.relocation import relocation_job
+from audio_compressor.defs.restore_drill import restore_drill_job
 from audio_compressor.defs.track_tidying import tidying_job
 from audio_compressor.defs.verification import verification_job
 
@@ -38,3 +41,5 @@ report_job = dg.define_asset_job(
 
 RECORDING_JOBS = (compression_job, report_job, relocation_job, verification_job)
 TRACK_JOBS = (streaming_job, tidying_job)
+COLD_STORAGE_JOBS = (restore_drill_job,)
+UPKEEP_JOBS = (cleanup_job, storage_report_job)

@@ -1,18 +1,22 @@
-"""The two lines of production: the products that one run makes of each partition of a set."""
+"""The lines of production: the products that one run makes of each partition of a set."""
 
 from dataclasses import dataclass
 
 import dagster as dg
 
 from audio_compressor.defs.names import (
+    ARCHIVE_JOB,
+    ARCHIVED_AUDIO,
+    ARCHIVED_OUTPUTS,
     COMPRESSED_AUDIO,
     COMPRESSION_JOB,
     HLS_RENDITIONS,
+    OUTPUT_ARCHIVE_JOB,
     RECORDING_PRODUCTS,
     STREAMING_JOB,
     TRACK_PRODUCTS,
 )
-from audio_compressor.defs.partitions import RECORDINGS, TRACKS
+from audio_compressor.defs.partitions import LIBRARY_FILES, OUTPUT_FILES, RECORDINGS, TRACKS
 
 
 @dataclass(frozen=True)
@@ -30,4 +34,6 @@ class Line:
 
 RECORDING_LINE = Line(RECORDINGS, COMPRESSION_JOB, RECORDING_PRODUCTS, COMPRESSED_AUDIO)
 TRACK_LINE = Line(TRACKS, STREAMING_JOB, TRACK_PRODUCTS, HLS_RENDITIONS, together=True)
-LINES = (RECORDING_LINE, TRACK_LINE)
+LIBRARY_LINE = Line(LIBRARY_FILES, ARCHIVE_JOB, (ARCHIVED_AUDIO,), ARCHIVED_AUDIO)
+OUTPUT_LINE = Line(OUTPUT_FILES, OUTPUT_ARCHIVE_JOB, (ARCHIVED_OUTPUTS,), ARCHIVED_OUTPUTS)
+LINES = (RECORDING_LINE, TRACK_LINE, LIBRARY_LINE, OUTPUT_LINE)

@@ -14,7 +14,14 @@ AAC_AUDIO = dg.AssetKey("aac_audio")
 HLS_RENDITIONS = dg.AssetKey("hls_renditions")
 TRACK_PRODUCTS = (TRACK, AAC_AUDIO, HLS_RENDITIONS)
 STORED_FILES = dg.AssetKey("stored_files")
+RETAINED_AUDIO = dg.AssetKey("retained_audio")
 PROCESSING_REPORT = dg.AssetKey("processing_report")
+STORAGE_REPORT = dg.AssetKey("storage_report")
+ARCHIVED_AUDIO = dg.AssetKey("archived_audio")
+ARCHIVE_PLAN = dg.AssetKey("archive_plan")
+ARCHIVED_OUTPUTS = dg.AssetKey("archived_outputs")
+OUTPUT_PLAN = dg.AssetKey("output_plan")
+ARCHIVED_COPIES = dg.AssetKey("archived_copies")
 
 COMPRESSION_JOB = "compression_job"
 REPORT_JOB = "processing_report_job"
@@ -22,7 +29,30 @@ RELOCATION_JOB = "relocation_job"
 VERIFICATION_JOB = "verification_job"
 STREAMING_JOB = "streaming_job"
 TIDYING_JOB = "track_tidying_job"
-JOB_NAMES = frozenset({COMPRESSION_JOB, REPORT_JOB, RELOCATION_JOB, VERIFICATION_JOB, STREAMING_JOB, TIDYING_JOB})
+CLEANUP_JOB = "cleanup_job"
+STORAGE_REPORT_JOB = "storage_report_job"
+ARCHIVE_JOB = "archive_job"
+ARCHIVE_UPKEEP_JOB = "archive_upkeep_job"
+OUTPUT_ARCHIVE_JOB = "output_archive_job"
+OUTPUT_UPKEEP_JOB = "output_upkeep_job"
+DRILL_JOB = "restore_drill_job"
+JOB_NAMES = frozenset(
+    {
+        COMPRESSION_JOB,
+        REPORT_JOB,
+        RELOCATION_JOB,
+        VERIFICATION_JOB,
+        STREAMING_JOB,
+        TIDYING_JOB,
+        CLEANUP_JOB,
+        STORAGE_REPORT_JOB,
+        ARCHIVE_JOB,
+        ARCHIVE_UPKEEP_JOB,
+        OUTPUT_ARCHIVE_JOB,
+        OUTPUT_UPKEEP_JOB,
+        DRILL_JOB,
+    }
+)
 
 # Runs that hold a connection to the SFTP server; dagster.yaml says how many there may be.
 SFTP_POOL = "sftp"

@@ -4,3 +4,5 @@ import dagster as dg
 
 RECORDINGS = dg.DynamicPartitionsDefinition(name="recordings")
 TRACKS = dg.DynamicPartitionsDefinition(name="tracks")
+LIBRARY_FILES = dg.DynamicPartitionsDefinition(name="library_files")
+OUTPUT_FILES = dg.DynamicPartitionsDefinition(name="output_files")

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import dagster as dg
 from dagster import AssetRecordsFilter, DagsterInstance, EventLogRecord
 
+from audio_compressor.archive.aged_results import AgedResults
 from audio_compressor.defs.events import adoption_completed
 from audio_compressor.defs.history import (
     in_flight,
@@ -80,7 +81,7 @@ def complete_receipt(instance: DagsterInstance, finding: Finding) -> None:
 @contextmanager
 def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str) -> Iterator[Inspector]:
     """With storage and staging open. ``run_id`` names the staging directory."""
-    running = resources.running
+    running, aged = resources.running, AgedResults(Path(resources.storage.output_dir))
 
     def current(receipt: Receipt) -> Receipt | None:
         # In this order: a run that is not in flight any more has recorded what it published.
@@ -93,4 +94,6 @@ def open_inspector(instance: DagsterInstance, resources: Resources, run_id: str)
         resources.open_storage() as storage,
         open_staging(Path(running.temp_dir), run_id) as staging,
     ):
-        yield Inspector(storage, staging, resources.audio.ffmpeg(), running.retry(), running.encoders, current)
+        yield Inspector(
+            storage, staging, resources.audio.ffmpeg(), running.retry(), running.encoders, current, aged.standing
+        )

@@ -12,6 +12,9 @@ from typing import Any, Self
 import dagster as dg
 from pydantic import BaseModel
 
+from audio_compressor.archive.collection import LIBRARY, RESULTS, Collection
+from audio_compressor.archive.library import Library
+from audio_compressor.archive.opening import setup_of
 from audio_compressor.audio.ffmpeg import Ffmpeg, find_ffmpeg
 from audio_compressor.audio.normalization import LoudnessTarget
 from audio_compressor.audio.profiles import Profile
@@ -19,10 +22,13 @@ from audio_compressor.batch.model import SourceFiles, Tools
 from audio_compressor.catalog.catalog import Catalog, open_catalog
 from audio_compressor.intake.listing import Listing, PassOver, list_source, look_into_all
 from audio_compressor.intake.plan import Rules
+from audio_compressor.retention.store import AudioStore
 from audio_compressor.retries import Retry
 from audio_compressor.settings import (
     AudioSettings,
     CredentialSettings,
+    LibrarySettings,
+    RetentionSettings,
     RunningSettings,
     Settings,
     SftpSettings,
@@ -121,6 +127,28 @@ class RunningResource(dg.ConfigurableResource, RunningSettings):  # type: ignore
         return Retry(self.max_retries, self.retry_delay)
 
 
+class RetentionResource(dg.ConfigurableResource, RetentionSettings):  # type: ignore[type-arg]
+    """Where audio is kept that is only there to be worked on, and for how long."""
+
+    def audio_store(self) -> AudioStore:
+        return AudioStore(Path(self.audio_storage_path), self.disk_warning_bytes)
+
+
+class LibraryResource(dg.ConfigurableResource, LibrarySettings):  # type: ignore[type-arg]
+    """The library or our own results, and what becomes of their recordings."""
+
+    output_dir: str
+    output_policy: str
+    s3_endpoint_url: str
+    settle_seconds: float
+    disk_warning_bytes: int
+    are_results: bool
+
+    def open(self, retry: Retry) -> Library:
+        """To be closed by the caller; a context manager. Raises as `setup_of` and `Setup.open`."""
+        return setup_of(RESULTS if self.are_results else LIBRARY, self).open(retry)
+
+
 @dataclass(frozen=True)
 class Resources:
     """All of them, as the code location names them."""
@@ -191,6 +219,24 @@ class TrackResources:
         )
 
 
+@dataclass(frozen=True)
+class LibraryResources:
+    """What a library, or our own results, are aged with."""
+
+    library: LibraryResource
+    audio: AudioResource
+    running: RunningResource
+
+    def by_name(self) -> dict[str, Any]:
+        """As the code location names them."""
+        name = "outputs" if self.library.are_results else "library"
+        return {name: self.library, "audio": self.audio, "running": self.running}
+
+    def open(self) -> Library:
+        """To be closed by the caller; a context manager. Raises as `setup_of` and `Setup.open`."""
+        return self.library.open(self.running.retry())
+
+
 def build_track_resources(settings: Settings) -> TrackResources:
     return TrackResources(
         TracksResource(**_of(settings, TrackSettings)),
@@ -207,6 +253,26 @@ def build_resources(settings: Settings) -> Resources:
         AudioResource(**_of(settings, AudioSettings)),
         RunningResource(**_of(settings, RunningSettings)),
     )
+
+
+def build_library_resources(settings: Settings, collection: Collection = LIBRARY) -> LibraryResources:
+    return LibraryResources(
+        LibraryResource(
+            **_of(settings, LibrarySettings),
+            are_results=collection is RESULTS,
+            output_dir=settings.output_dir,
+            output_policy=settings.output_policy,
+            s3_endpoint_url=settings.s3_endpoint_url,
+            settle_seconds=settings.settle_seconds,
+            disk_warning_bytes=settings.disk_warning_bytes,
+        ),
+        AudioResource(**_of(settings, AudioSettings)),
+        RunningResource(**_of(settings, RunningSettings)),
+    )
+
+
+def build_retention_resource(settings: Settings) -> RetentionResource:
+    return RetentionResource(**_of(settings, RetentionSettings))
 
 
 def _of(settings: Settings, *groups: type[BaseModel]) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Are the stored files still what was published? An asset check that looks at some of them each night, in rotation."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
 
 import dagster as dg
-from dagster import DagsterInstance
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from audio_compressor.defs.assets.recordings import OWNERS
 from audio_compressor.defs.dead_runs import mark_process
+from audio_compressor.defs.evaluations import last_figures
 from audio_compressor.defs.history import known_keys
 from audio_compressor.defs.names import SFTP_POOL, STORED_FILES, VERIFICATION_JOB
 from audio_compressor.defs.receipts import PUBLISHED, complete_receipt, open_inspector, read_receipts
@@ -58,7 +56,7 @@ def build_stored_files_check(stored: StorageSettings) -> dg.AssetChecksDefinitio
     ) -> dg.AssetCheckResult:
         instance = context.instance
         mark_process(instance, context.run)
-        last, keys = _last_metadata(instance), known_keys(instance)
+        last, keys = last_figures(instance, STORED_FILES_CHECK), known_keys(instance)
         size = math.ceil(len(keys) / running.verification_days) if running.verification_days else len(keys)
         position = last.get(_POSITION)
         rotated = next_in_rotation(keys, position, size)
@@ -126,15 +124,6 @@ def _result(
             **({_POSITION: position} if position else {}),
         },
     )
-
-
-def _last_metadata(instance: DagsterInstance) -> Mapping[str, Any]:
-    evaluated = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        STORED_FILES_CHECK, limit=1, status=evaluated
-    )
-    found = records[0].evaluation if records else None
-    return {key: value.value for key, value in found.metadata.items()} if found else {}
 
 
 verification_job = dg.define_asset_job(

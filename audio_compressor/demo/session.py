@@ -52,6 +52,15 @@ class DemoDirectory:
         return self.root / "published"
 
     @property
+    def library(self) -> Path:
+        return self.root / "library"
+
+    @property
+    def kept_for_processing(self) -> Path:
+        """Nothing is there; but nothing of this machine's may be cleaned up."""
+        return self.root / "audio_storage"
+
+    @property
     def dagster_home(self) -> Path:
         return self.root / "dagster"
 
@@ -76,6 +85,7 @@ def demo_environment(directory: DemoDirectory) -> Iterator[None]:
             OUTPUT_DIR=str(directory.output),
             TEMP_DIR=str(directory.root / "staging"),
             SETTLE_SECONDS="5",
+            AUDIO_STORAGE_PATH=str(directory.kept_for_processing),
             DAGSTER_HOME=str(directory.dagster_home),
         ),
     ):
@@ -103,8 +113,23 @@ def track_environment(directory: DemoDirectory, *, is_alone: bool) -> Iterator[N
             AWS_DEFAULT_REGION="us-east-1",
             CATALOG_URL=f"sqlite:///{directory.catalog}",
             TEMP_DIR=str(directory.root / "staging"),
+            AUDIO_STORAGE_PATH=str(directory.kept_for_processing),
             DAGSTER_HOME=str(directory.dagster_home),
         ),
+    ):
+        yield
+
+
+@contextmanager
+def library_environment(directory: DemoDirectory, *, is_alone: bool) -> Iterator[None]:
+    """The library, which is looked at every few minutes; within `demo_environment`, unless ``is_alone``."""
+    with _environment(
+        forget=is_alone,
+        LIBRARY_DIR=str(directory.library),
+        ARCHIVE_SCHEDULE="*/5 * * * *",
+        TEMP_DIR=str(directory.root / "staging"),
+        AUDIO_STORAGE_PATH=str(directory.kept_for_processing),
+        DAGSTER_HOME=str(directory.dagster_home),
     ):
         yield
 

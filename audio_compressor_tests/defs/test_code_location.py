@@ -43,6 +43,8 @@ def test_public_names(studio: Studio) -> None:
         "recording_metadata",
         "stored_files",
         "processing_report",
+        "retained_audio",
+        "storage_report",
     }
     assert repository.has_schedule_def("nightly_compression_schedule")
     assert repository.has_sensor_def("new_recordings_sensor")

@@ -644,7 +644,7 @@ def test_a_history_that_was_lost_makes_nothing_again(bare: Music, instance: dg.D
 def test_tracks_alone_need_no_sftp_server(music: Music) -> None:
     definitions = music.definitions
     names = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert names == {"streaming_job", "track_tidying_job"}
+    assert names == {"streaming_job", "track_tidying_job", "cleanup_job", "storage_report_job"}
     dg.Definitions.validate_loadable(definitions)
 
 

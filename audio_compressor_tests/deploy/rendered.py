@@ -27,6 +27,7 @@ HELM = CHECKOUT / "deploy" / "helm"
 OVERLAYS = ("local", "staging", "production")
 NAMESPACE = "audio-compressor"
 WITH_TRACKS = "dagster+tracks"
+WITH_LIBRARY = "dagster+library"
 # The digits of a hash in kustomize: sixteen, without vowels, so that they make no words.
 _HASH = re.compile("-[2456789bcdfghkmt]{10}$")
 
@@ -74,6 +75,13 @@ def _combinations() -> Iterator[Combination]:
         WITH_TRACKS,
         ("base", "dagster"),
         tuple(f"components/{name}" for name in of_tracks),
+        ("transformers/run-pods",),
+    )
+    of_a_library = ("postgres", "plain-secrets", "aws", "library")
+    yield Combination(
+        WITH_LIBRARY,
+        ("base", "dagster"),
+        tuple(f"components/{name}" for name in of_a_library),
         ("transformers/run-pods",),
     )
 
@@ -180,6 +188,10 @@ def _template_of(each: Mapping[str, Any]) -> Object | None:
 
 def _without_hash(name: str) -> str:
     return _HASH.sub("", name)
+
+
+def render_directory(name: str, directory: Path) -> "Rendered":
+    return Rendered(name, _kustomize(directory))
 
 
 def _kustomize(directory: Path) -> tuple[Object, ...]:

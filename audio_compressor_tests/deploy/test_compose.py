@@ -101,7 +101,8 @@ def test_the_settings_of_the_example_are_valid(monkeypatch: pytest.MonkeyPatch) 
     assert settings.storage_backend == "s3"
     assert str(settings.sftp_port) in stages_of("demo", "EXPOSE")
     writable = {target for source, target, *mode in mounts("code-server") if source in COMPOSE["volumes"] and not mode}
-    for path in (settings.output_dir, settings.temp_dir, settings.sftp_known_hosts):
+    paths = (settings.output_dir, settings.temp_dir, settings.sftp_known_hosts, settings.audio_storage_path)
+    for path in paths:
         assert any(Path(path).is_relative_to(target) for target in writable), path
 
 

@@ -66,7 +66,8 @@ def test_no_file_is_left_out() -> None:
         [kustomization] = documents(path)
         names = [*kustomization.get("resources", []), *kustomization.get("components", [])]
         names += kustomization.get("transformers", [])
-        names += [patch["path"] for patch in kustomization.get("patches", []) if "path" in patch]
+        for changes in (kustomization.get("patches", []), kustomization.get("replacements", [])):
+            names += [change["path"] for change in changes if "path" in change]
         for generator in [*kustomization.get("configMapGenerator", []), *kustomization.get("secretGenerator", [])]:
             names += [*generator.get("files", []), *generator.get("envs", [])]
         listed.update((path.parent / name).resolve() for name in names)

@@ -6,7 +6,7 @@ import pytest
 
 from audio_compressor_tests.deploy.launching import launched_job
 from audio_compressor_tests.deploy.network import Peer, accepts, is_open, peer, pods_of, selects
-from audio_compressor_tests.deploy.rendered import ALL, WITH_TRACKS, Rendered, render
+from audio_compressor_tests.deploy.rendered import ALL, WITH_LIBRARY, WITH_TRACKS, Rendered, render
 
 DNS = peer("DNS", "kube-system", **{"k8s-app": "kube-dns"})
 NODE_DNS = Peer("DNS of the node", address="169.254.20.10")
@@ -93,6 +93,15 @@ def test_runs_reach_the_database_of_uploads_and_its_bucket_and_the_services_do_n
     assert found["Deployment/code-server"] == found["run"]
     assert found["Deployment/webserver"].isdisjoint(catalog)
     assert found["Deployment/daemon"].isdisjoint(catalog)
+
+
+def test_runs_reach_cold_storage_and_the_services_do_not() -> None:
+    """And nothing else is opened for a library: its export is mounted by the node."""
+    _, _, found = of_overlay(WITH_LIBRARY)
+    assert found["run"] == {*_DNS, *_SFTP, *_EVERYWHERE_HTTPS, ("StatefulSet/postgres", 5432)}
+    assert found["Deployment/code-server"] == found["run"]
+    control = {("Deployment/code-server", 4000), ("StatefulSet/postgres", 5432), *_API}
+    assert found["Deployment/webserver"] == found["Deployment/daemon"] == {*_DNS, *control}
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -114,9 +114,11 @@ def test_an_overlay_of_tracks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(variable, value)
         loaded = load_settings()
         assert (loaded.sftp_host, loaded.tracks_bucket, loaded.target_lufs) == ("", "music", -16)
-        [sensor] = build_definitions(loaded).sensors or ()
+        sensors = {each.name: each for each in build_definitions(loaded).sensors or ()}
+        sensor = sensors["pending_uploads_sensor"]
         assert isinstance(sensor, dg.SensorDefinition)
-        assert (sensor.name, sensor.default_status) == ("pending_uploads_sensor", dg.DefaultSensorStatus.RUNNING)
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        assert "new_recordings_sensor" not in sensors
 
 
 def assert_paths_are_mounted(settings: Settings, container: Object) -> None:
@@ -124,6 +126,8 @@ def assert_paths_are_mounted(settings: Settings, container: Object) -> None:
     assert not mounts[settings.output_dir].get("readOnly")
     assert str(Path(settings.temp_dir).parent) in mounts
     assert mounts[str(Path(settings.sftp_known_hosts).parent)]["readOnly"] is True
+    for path in (settings.library_dir, settings.audio_storage_path) if settings.library_dir else ():
+        assert not mounts[str(Path(path).parent)].get("readOnly")
     [home] = [entry["value"] for entry in container["env"] if entry["name"] == "DAGSTER_HOME"]
     assert home in mounts
 
