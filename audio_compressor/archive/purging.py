@@ -37,7 +37,9 @@ def purge_older(
     cold: ColdArchive | None,
     on_step: OnStep = ignore,
 ) -> Purge:
-    """What has been in the trash for ``trash_days``; and from cold storage, what was to be deleted that long ago."""
+    """What has been in the trash for ``trash_days``; and from cold storage, what was to be deleted that long ago. Not
+    what is, or may be, on hold.
+    """
     sweep_notes(layout)
     entries, kept = read_trash(layout)
     latest = now - timedelta(days=trash_days)
@@ -48,6 +50,9 @@ def purge_older(
         with try_lock(layout.lock_path(entry.key)) as is_ours:
             if not is_ours:
                 log.info("%s stays in the trash until the next time: another run works on it", entry.path)
+                continue
+            if hold := hold_on(layout, entry.key, entry.path):
+                log.info("%s stays in the trash: %s", entry.path, hold)
                 continue
             reason = _purge(entry, layout, records, cold, on_step)
         if reason is None:
@@ -93,9 +98,6 @@ def _why_kept(entry: TrashEntry, layout: Layout, records: Records, cold: ColdArc
     if not is_whole(layout.inside(entry.trash), entry.size_bytes, entry.sha256):
         return "somebody has written to it since, or it is damaged: look at it"
     record = records.read(entry.key)
-    is_last = entry.is_original or (record is not None and record.deleted_at is not None)
-    if is_last and (hold := hold_on(layout, entry.key, entry.path)):
-        return str(hold)
     if record is not None and record.deleted_at is not None:
         return None  # it was to go
     if record is not None and record.copy is not None:
@@ -127,7 +129,7 @@ def _purge_cold(latest: datetime, layout: Layout, records: Records, cold: ColdAr
                 continue
             try:
                 if hold := hold_on(layout, record.key, record.copy.path):
-                    problems.append(f"{record.copy.uri} was to be deleted: {hold}")
+                    log.info("%s was to be deleted, and stays: %s", record.copy.uri, hold)
                 elif cold is None:
                     problems.append(f"{record.copy.uri} was to be deleted, and COLD_BUCKET is not set")
                 else:

@@ -22,7 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from audio_compressor.archive.change import Arrival, Change, ChangeKind, Departure
 from audio_compressor.archive.cold import ColdArchive
 from audio_compressor.archive.files import remove, stamp_of
+from audio_compressor.archive.holds import place_hold, release_hold
 from audio_compressor.archive.layout import Layout, copy_path
+from audio_compressor.archive.matching import Matcher
+from audio_compressor.archive.model import Hold
 from audio_compressor.archive.paperwork import Paperwork
 from audio_compressor.archive.protocol import Changing, OnStep, Step, ignore
 from audio_compressor.archive.purging import purge_older
@@ -42,11 +45,12 @@ _TRASH_DAYS = 7
 
 @dataclass
 class _Told:
-    """What the model knows of a recording."""
+    """What the model knows of a recording; ``held`` are the contents that lay there when it was put on hold."""
 
     contents: set[str] = field(default_factory=set)
     is_to_go: bool = False
-    is_damaged: bool = False
+    hold: Hold | None = None
+    held: frozenset[str] = frozenset()
 
 
 class _Shelf:
@@ -140,7 +144,8 @@ class Lives(RuleBasedStateMachine):
         before = self.records.read(key)
         standing = self._standing(key)
         in_cold_storage = before.copy if before and before.copy and before.copy.place == "cold" else None
-        if (standing is None and in_cold_storage is None) or (before and before.deleted_at):
+        is_gone = (standing is None and in_cold_storage is None) or (before is not None and before.deleted_at)
+        if is_gone or self.told[key].hold or self._changing().unfinished(key):
             return
         after = replace(before or Record(key, _BEGINNING, "the model"), copy=in_cold_storage, deleted_at=self.now)
         self.told[key].is_to_go = True
@@ -173,6 +178,20 @@ class Lives(RuleBasedStateMachine):
             assert finish_interrupted(self.layout, self._changing(stop_at)) == []
 
     @rule(key=st.sampled_from(_KEYS))
+    def put_it_on_hold(self, key: str) -> None:
+        told = self.told[key]
+        if told.hold is None and not self._changing().unfinished(key):
+            told.hold = place_hold(self.layout, Matcher(paths=(f"./{key}",)), "the model's")
+            told.held = frozenset(self._contents(key))
+
+    @rule(key=st.sampled_from(_KEYS))
+    def let_go_of_it(self, key: str) -> None:
+        told = self.told[key]
+        if told.hold is not None:
+            release_hold(self.layout, told.hold.id)
+            told.hold, told.held = None, frozenset()
+
+    @rule(key=st.sampled_from(_KEYS))
     def edit_its_document(self, key: str) -> None:
         path = (self.root / key).with_suffix(".json")
         fields = json.loads(path.read_text())
@@ -183,14 +202,24 @@ class Lives(RuleBasedStateMachine):
     def damage_a_copy(self, data: st.DataObject) -> None:
         """A disk that rots. What is in the trash must stay there then."""
         key = data.draw(st.sampled_from([key for key in _KEYS if self._can_be_damaged(key)]))
+        damaged = (self.root / copy_path(key)).read_bytes()
         (self.root / copy_path(key)).write_bytes(b"\0")
-        self.told[key].is_damaged = True
+        self.told[key].held -= {sha256(damaged)}
 
     @invariant()
     def each_has_a_whole_copy(self) -> None:
         for key, told in self.told.items():
             if not told.is_to_go:
                 assert self._is_whole(key), f"no whole copy of {key} exists"
+
+    @invariant()
+    def nothing_of_what_is_on_hold_goes_for_good(self) -> None:
+        for key, told in self.told.items():
+            assert told.held <= self._contents(key), f"{key} is on hold, and some of it is gone"
+
+    def _contents(self, key: str) -> set[str]:
+        lying = [path.read_bytes() for path in self._lying()]
+        return {sha256(data) for data in (*lying, *self.shelf.objects.values())} & self.told[key].contents
 
     def _can_be_damaged(self, key: str) -> bool:
         copy = self.root / copy_path(key)
@@ -212,7 +241,7 @@ class Lives(RuleBasedStateMachine):
         if self._changing().unfinished(key):
             return None
         record = self.records.read(key)
-        if record is not None and record.deleted_at is not None:
+        if self.told[key].hold or (record is not None and record.deleted_at is not None):
             return None
         path = self.root / key
         if record is not None and record.copy is not None:
