@@ -15,7 +15,7 @@ def test_a_run_is_killed_after_each_of_its_steps() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_runs_are_killed_at_any_moment(name: str) -> None:
-    _require_that_nothing_is_lost(name, moments=20)
+    _require_that_nothing_is_lost(name, moments=5)
 
 
 def _require_that_nothing_is_lost(name: str, moments: int) -> None:
