@@ -33,8 +33,21 @@ def side_by_side(tasks: Sequence[Task[Result]], workers: int, cancel: threading.
         Exception: the first one of a task.
     """
     stop = _Stop(cancel)
+    errors: list[BaseException] = []
+
+    def run(task: Task[Result]) -> Result:
+        if stop.is_set():
+            raise CancelledError(f"{what}: the run is being stopped")
+        try:
+            return task(stop)
+        except BaseException as error:
+            # Here, and not where it is waited for: until that wakes up, this thread would start one task after another.
+            errors.append(error)
+            stop.set()
+            raise
+
     with ThreadPoolExecutor(workers, "side-by-side") as pool:
-        futures = [pool.submit(task, stop) for task in tasks]
+        futures = [pool.submit(run, task) for task in tasks]
         try:
             pending: set[Future[Result]] = set(futures)
             while pending:  # in steps, so that a signal is noticed
@@ -42,7 +55,8 @@ def side_by_side(tasks: Sequence[Task[Result]], workers: int, cancel: threading.
                     raise CancelledError(f"{what}: the run is being stopped")
                 done, pending = wait(pending, INTERRUPTIBLE_SECONDS, FIRST_EXCEPTION)
                 for future in done:
-                    future.result()
+                    if error := future.exception():
+                        raise errors[0] if errors else error
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
