@@ -9,7 +9,7 @@ from audio_compressor.archive.change import Arrival
 from audio_compressor.archive.files import read_back, remove, stamp_of
 from audio_compressor.archive.layout import copy_path
 from audio_compressor.archive.outcome import Done
-from audio_compressor.archive.records import Copy, Record
+from audio_compressor.archive.records import Copy
 from audio_compressor.archive.work import Best, Never, NotNow, Work
 from audio_compressor.audio.archiving import Contents, inspect, make_opus, why_not_archived
 from audio_compressor.audio.proof import prove
@@ -82,15 +82,7 @@ def _exchange(work: Work, best: Best, contents: Contents, part: Path, path: str)
         made_at=tools.now(),
         tier=work.tier,
     )
-    record = Record(
-        work.file.key,
-        work.file.recorded_at,
-        work.file.dated_by,
-        work.original_of(best, contents),
-        copy,
-        original_is_kept=work.keeps_original,
-        has_document=bool(work.file.fields),
-    )
+    record = work.record(copy, best, contents)
     work.carry_out(
         "compress", record, [Arrival(tools.layout.relative(part), path, size_bytes, sha256, part.stat().st_ino)]
     )

@@ -38,15 +38,7 @@ def move_to_cold_storage(work: Work) -> Done:
         uri=uploaded.uri,
         storage_class=work.action.storage_class,
     )
-    record = Record(
-        work.file.key,
-        work.file.recorded_at,
-        work.file.dated_by,
-        work.original_of(best, contents),
-        copy,
-        original_is_kept=work.keeps_original,
-        has_document=bool(work.file.fields),
-    )
+    record = work.record(copy, best, contents)
     work.carry_out("cold", record)
     return Done(record, work.kept_bytes)
 

@@ -5,6 +5,7 @@ back, and then what holds is written. So a change can be said twice, and taken b
 """
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ from audio_compressor.archive.records import Copy, Record
 from audio_compressor.archive.walking import walk
 from audio_compressor.errors import DocumentChangedError, LibraryError
 from audio_compressor.local_files import local_errors
+
+log = logging.getLogger(__name__)
 
 _DOCUMENT = ".json"
 # What a killed run of ours has left beside a document.
@@ -123,6 +126,8 @@ class Paperwork:
                 raise LibraryError(f"the master index {path} {index.reason}; put it right, for nothing is archived so")
             editor = IndexEditor(index.root, self._recordings)
             _tell(editor, key, before, after)
+            for remark in editor.remarks:
+                log.warning("%s: %s", path, remark)
             text = serialise(editor.root, index.form)
             if hashlib.sha256(text.encode()).hexdigest() != index.sha256:
                 replace_document(path, index.sha256, text)

@@ -18,7 +18,7 @@ from audio_compressor.archive.outcome import Tools
 from audio_compressor.archive.plan import Decision
 from audio_compressor.archive.policy import Action
 from audio_compressor.archive.purging import purge_change
-from audio_compressor.archive.records import Original, Record
+from audio_compressor.archive.records import Copy, Original, Record
 from audio_compressor.archive.trash import TrashEntry, read_trash, trash_path
 from audio_compressor.audio.archiving import Contents
 from audio_compressor.errors import SourceChangedError
@@ -129,7 +129,7 @@ class Work:
             raise Never(f"{path.name} is no longer what was archived: its SHA-256 is another one; look at it")
         return Best(path, sha256, stamp)
 
-    def original_of(self, best: Best, contents: Contents) -> Original | None:
+    def _original_of(self, best: Best, contents: Contents) -> Original | None:
         """What is known of the original: from ``best``, where that is the original at its place."""
         if best.stamp != self.file.original_stamp:
             return self.before.original if self.before else None
@@ -140,6 +140,18 @@ class Work:
             duration_seconds=round(contents.duration_seconds, 3),
             codec=contents.codec,
             modified_at=best.stamp.modified_at,
+        )
+
+    def record(self, copy: Copy, best: Best, contents: Contents) -> Record:
+        """What is known of the recording when ``copy``, made of ``best``, stands for it."""
+        return Record(
+            self.file.key,
+            self.file.recorded_at,
+            self.file.dated_by,
+            self._original_of(best, contents),
+            copy,
+            original_is_kept=self.keeps_original,
+            has_document=bool(self.file.fields),
         )
 
     @property
